@@ -1,0 +1,3 @@
+"""Gifty: finds the right gift for a person."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,204 @@
+"""One asyncpg pool with deadlines, codecs and errors in our own terms."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Self, TypeAlias
+
+import asyncpg
+import orjson
+from pgvector.asyncpg import register_vector
+
+from gifty.core.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+Record: TypeAlias = asyncpg.Record
+Connection: TypeAlias = asyncpg.Connection
+Listener: TypeAlias = Callable[[str], None]
+
+ACQUIRE_SECONDS: Final = 5.0
+STATEMENT_SECONDS: Final = 30.0
+MINIMUM_SERVER_VERSION: Final = (15, 0)
+
+# asyncpg raises InternalClientError when the server dies in the middle of its own state change.
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+    TimeoutError,
+)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or did not answer in time."""
+
+
+@contextlib.contextmanager
+def _in_our_terms() -> Any:
+    try:
+        yield
+    except asyncpg.QueryCanceledError as error:
+        raise DatabaseUnavailable("the database took too long to answer") from error
+    except _LOST as error:
+        raise DatabaseUnavailable("the database is not reachable") from error
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda data: orjson.loads(data[1:]),
+    )
+    if await connection.fetchval("SELECT 1 FROM pg_type WHERE typname = 'vector'"):
+        await register_vector(connection)
+
+
+class Database:
+    """A pool of connections. Every wait has a deadline; trouble with the server raises `DatabaseUnavailable`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._listening: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, min_size: int = 2, max_size: int = 8, server_settings: Mapping[str, str] | None = None
+    ) -> Self:
+        """Connects and checks the server. Raises `DatabaseUnavailable` with a plain message when it is away or too old."""
+        settings = {"application_name": "gifty", "jit": "off", "timezone": "UTC", **(server_settings or {})}
+        try:
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=min_size,
+                max_size=max_size,
+                command_timeout=STATEMENT_SECONDS,
+                timeout=ACQUIRE_SECONDS,
+                max_inactive_connection_lifetime=300,
+                server_settings=settings,
+                init=_prepare,
+            )
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise DatabaseUnavailable("the database refused the user or password of DATABASE_URL") from error
+        except asyncpg.InvalidCatalogNameError as error:
+            raise DatabaseUnavailable("the database named in DATABASE_URL does not exist") from error
+        except _LOST as error:
+            raise DatabaseUnavailable("the database is not reachable; check DATABASE_URL and that it runs") from error
+        database = cls(pool)
+        await database._check_version()
+        return database
+
+    async def _check_version(self) -> None:
+        number = int(await self.fetchval("SHOW server_version_num"))
+        if number < MINIMUM_SERVER_VERSION[0] * 10_000:
+            await self.close()
+            raise DatabaseUnavailable(
+                f"PostgreSQL {number // 10_000} is too old; Gifty needs {MINIMUM_SERVER_VERSION[0]} or newer with pgvector"
+            )
+
+    async def close(self) -> None:
+        """Gives every connection back; those still busy after ten seconds are cut."""
+        for task in self._listening:
+            task.cancel()
+        await asyncio.gather(*self._listening, return_exceptions=True)
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=10)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """One connection for several statements."""
+        with _in_our_terms():
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            with _in_our_terms():
+                yield connection
+        finally:
+            # A release cut short by a cancellation would leak the connection (asyncpg#1156).
+            await asyncio.shield(self._release(connection))
+
+    async def _release(self, connection: Connection) -> None:
+        try:
+            await self._pool.release(connection, timeout=ACQUIRE_SECONDS)
+        except _LOST:
+            log.warning("a database connection was lost on its way back to the pool")
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, *, isolation: str | None = None) -> AsyncIterator[Connection]:
+        """One connection inside one transaction; an exception rolls it back."""
+        async with self.acquire() as connection, connection.transaction(isolation=isolation):
+            yield connection
+
+    async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Record]:
+        """All rows."""
+        async with self.acquire() as connection:
+            rows: list[Record] = await connection.fetch(sql, *args, timeout=timeout)
+            return rows
+
+    async def fetchrow(self, sql: str, *args: Any, timeout: float | None = None) -> Record | None:
+        """The first row, or None."""
+        async with self.acquire() as connection:
+            return await connection.fetchrow(sql, *args, timeout=timeout)
+
+    async def fetchval(self, sql: str, *args: Any, timeout: float | None = None) -> Any:
+        """The first column of the first row, or None."""
+        async with self.acquire() as connection:
+            return await connection.fetchval(sql, *args, timeout=timeout)
+
+    async def execute(self, sql: str, *args: Any, timeout: float | None = None) -> str:
+        """Runs one statement and returns its command tag."""
+        async with self.acquire() as connection:
+            tag: str = await connection.execute(sql, *args, timeout=timeout)
+            return tag
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[Any]], timeout: float | None = None) -> None:
+        """Runs one statement for many rows in one transaction."""
+        async with self.acquire() as connection:
+            await connection.executemany(sql, rows, timeout=timeout)
+
+    async def notify(self, channel: str, payload: str = "") -> None:
+        """Tells every listener on every process."""
+        await self.execute("SELECT pg_notify($1, $2)", channel, payload)
+
+    def listen(self, channel: str, heard: Listener, *, retry_seconds: float = 2.0) -> asyncio.Task[None]:
+        """Calls `heard(payload)` for each notification, reconnecting for as long as the task lives; cancel it to stop."""
+        task = asyncio.create_task(self._listen(channel, heard, retry_seconds), name=f"listen:{channel}")
+        self._listening.add(task)
+        task.add_done_callback(self._listening.discard)
+        return task
+
+    async def _listen(self, channel: str, heard: Listener, retry_seconds: float) -> None:
+        while True:
+            with contextlib.suppress(DatabaseUnavailable):
+                async with self.acquire() as connection:
+                    await self._hear(connection, channel, heard)
+            await asyncio.sleep(retry_seconds)
+
+    async def _hear(self, connection: Connection, channel: str, heard: Listener) -> None:
+        gone = asyncio.Event()
+
+        def on_notify(_connection: Connection, _pid: int, _channel: str, payload: str) -> None:
+            heard(payload)
+
+        def on_termination(_connection: Connection) -> None:
+            gone.set()
+
+        connection.add_termination_listener(on_termination)
+        await connection.add_listener(channel, on_notify)
+        try:
+            await gone.wait()
+        finally:
+            if not connection.is_closed():
+                await connection.remove_listener(channel, on_notify)
+                connection.remove_termination_listener(on_termination)
