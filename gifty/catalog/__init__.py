@@ -1,0 +1,1 @@
+"""Gifts of shops: sources, ingestion, categories, embeddings and search."""
