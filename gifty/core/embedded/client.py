@@ -1,0 +1,116 @@
+"""How a Gifty process gets the embedded server, and keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+from gifty.core.embedded.cluster import Cluster, binaries
+from gifty.core.embedded.keeper import READY
+
+_START_SECONDS: Final = 90.0
+_RETRY_SECONDS: Final = 0.05
+_LOG_TAIL: Final = 5
+
+
+class EmbeddedPostgresFailed(Exception):
+    """The embedded server did not start; the message carries the end of its log."""
+
+
+class EmbeddedPostgres:
+    """Keeps the server of the cluster under `home` running from `start` to `stop`.
+
+    Several processes may do so for one `home`; they share one server. Should the keeper be killed, a new one is started.
+    """
+
+    def __init__(self, home: Path, options: Mapping[str, str] | None = None) -> None:
+        self._cluster = Cluster(home.resolve(), dict(options or {}))
+        self._writer: asyncio.StreamWriter | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def dsn(self) -> str:
+        """How to connect to the database."""
+        return self._cluster.dsn
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Returns when the server accepts connections. Raises `EmbeddedPostgresFailed`, `BinariesMissing`."""
+        binaries()
+        reader = await self._join()
+        self._watching = asyncio.create_task(self._watch(reader), name="embedded-postgres")
+
+    async def stop(self) -> None:
+        """Lets go of the server; it stops soon after its last user has done so."""
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        self._let_go()
+
+    async def _join(self) -> asyncio.StreamReader:
+        keeper: subprocess.Popen[bytes] | None = None
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while True:
+                    with contextlib.suppress(FileNotFoundError, ConnectionError):
+                        return await self._connect()
+                    if keeper is None or keeper.poll() == 0:
+                        keeper = self._spawn_keeper()
+                    elif keeper.poll() is not None:
+                        raise EmbeddedPostgresFailed(f"the embedded PostgreSQL did not start\n{self._log_tail()}")
+                    await asyncio.sleep(_RETRY_SECONDS)
+        except TimeoutError as error:
+            raise EmbeddedPostgresFailed(
+                f"the embedded PostgreSQL was not ready within {_START_SECONDS:.0f} s\n{self._log_tail()}"
+            ) from error
+
+    async def _connect(self) -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_unix_connection(self._cluster.keeper_socket)
+        if await reader.readline() != READY:
+            writer.close()
+            raise ConnectionResetError
+        self._writer = writer
+        return reader
+
+    async def _watch(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            self._let_go()
+            reader = await self._join()
+
+    def _let_go(self) -> None:
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+
+    def _spawn_keeper(self) -> subprocess.Popen[bytes]:
+        home = self._cluster.home
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "postgres").mkdir(exist_ok=True)
+        options = [part for name, value in self._cluster.options.items() for part in ("--option", f"{name}={value}")]
+        with self._cluster.log_file.open("ab") as log:
+            # A session of its own: Ctrl-C in a terminal stops Gifty first, and the server after it.
+            return subprocess.Popen(
+                [sys.executable, "-m", "gifty.core.embedded.keeper", str(home), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=Path(__file__).parents[3],
+            )
+
+    def _log_tail(self) -> str:
+        lines = self._cluster.log_file.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_TAIL:])
