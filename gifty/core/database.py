@@ -75,7 +75,7 @@ class Database:
     async def open(
         cls, dsn: str, *, min_size: int = 2, max_size: int = 8, server_settings: Mapping[str, str] | None = None
     ) -> Self:
-        """Connects and checks the server. Raises `DatabaseUnavailable` with a plain message when it is away or too old."""
+        """Connects and checks the server. Raises `DatabaseUnavailable`, in plain words, when it is away or too old."""
         settings = {"application_name": "gifty", "jit": "off", "timezone": "UTC", **(server_settings or {})}
         try:
             pool = await asyncpg.create_pool(
@@ -103,7 +103,7 @@ class Database:
         if number < MINIMUM_SERVER_VERSION[0] * 10_000:
             await self.close()
             raise DatabaseUnavailable(
-                f"PostgreSQL {number // 10_000} is too old; Gifty needs {MINIMUM_SERVER_VERSION[0]} or newer with pgvector"
+                f"PostgreSQL {number // 10_000} is too old; Gifty needs {MINIMUM_SERVER_VERSION[0]} or newer"
             )
 
     async def close(self) -> None:
@@ -172,7 +172,7 @@ class Database:
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     def listen(self, channel: str, heard: Listener, *, retry_seconds: float = 2.0) -> asyncio.Task[None]:
-        """Calls `heard(payload)` for each notification, reconnecting for as long as the task lives; cancel it to stop."""
+        """Calls `heard(payload)` for each notification, reconnecting until the task is cancelled."""
         task = asyncio.create_task(self._listen(channel, heard, retry_seconds), name=f"listen:{channel}")
         self._listening.add(task)
         task.add_done_callback(self._listening.discard)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-from gifty.core.embedded.cluster import Cluster, binaries
-from gifty.core.embedded.keeper import READY
+from gifty.core.embedded.cluster import READY, Cluster, binaries
 
 _START_SECONDS: Final = 90.0
 _RETRY_SECONDS: Final = 0.05
+_MOST_REFUSALS: Final = 3
 _LOG_TAIL: Final = 5
 
 
@@ -25,7 +25,7 @@ class EmbeddedPostgresFailed(Exception):
 class EmbeddedPostgres:
     """Keeps the server of the cluster under `home` running from `start` to `stop`.
 
-    Several processes may do so for one `home`; they share one server. Should the keeper be killed, a new one is started.
+    Several processes may do so for one `home`; they share one server. A killed keeper is replaced.
     """
 
     def __init__(self, home: Path, options: Mapping[str, str] | None = None) -> None:
@@ -59,21 +59,22 @@ class EmbeddedPostgres:
         self._let_go()
 
     async def _join(self) -> asyncio.StreamReader:
-        keeper: subprocess.Popen[bytes] | None = None
+        refusals = 0
         try:
             async with asyncio.timeout(_START_SECONDS):
-                while True:
-                    with contextlib.suppress(FileNotFoundError, ConnectionError):
+                while refusals < _MOST_REFUSALS:
+                    try:
                         return await self._connect()
-                    if keeper is None or keeper.poll() == 0:
-                        keeper = self._spawn_keeper()
-                    elif keeper.poll() is not None:
-                        raise EmbeddedPostgresFailed(f"the embedded PostgreSQL did not start\n{self._log_tail()}")
-                    await asyncio.sleep(_RETRY_SECONDS)
+                    except (FileNotFoundError, ConnectionRefusedError):
+                        await asyncio.to_thread(self._ensure_keeper)
+                        await asyncio.sleep(_RETRY_SECONDS)
+                    except ConnectionError:
+                        refusals += 1
         except TimeoutError as error:
             raise EmbeddedPostgresFailed(
                 f"the embedded PostgreSQL was not ready within {_START_SECONDS:.0f} s\n{self._log_tail()}"
             ) from error
+        raise EmbeddedPostgresFailed(f"the embedded PostgreSQL does not start\n{self._log_tail()}")
 
     async def _connect(self) -> asyncio.StreamReader:
         reader, writer = await asyncio.open_unix_connection(self._cluster.keeper_socket)
@@ -95,21 +96,22 @@ class EmbeddedPostgres:
             self._writer.close()
             self._writer = None
 
-    def _spawn_keeper(self) -> subprocess.Popen[bytes]:
-        home = self._cluster.home
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "postgres").mkdir(exist_ok=True)
+    def _ensure_keeper(self) -> None:
+        self._cluster.log_file.parent.mkdir(parents=True, exist_ok=True)
         options = [part for name, value in self._cluster.options.items() for part in ("--option", f"{name}={value}")]
         with self._cluster.log_file.open("ab") as log:
             # A session of its own: Ctrl-C in a terminal stops Gifty first, and the server after it.
-            return subprocess.Popen(
-                [sys.executable, "-m", "gifty.core.embedded.keeper", str(home), *options],
+            launched = subprocess.run(
+                [sys.executable, "-m", "gifty.core.embedded.keeper", str(self._cluster.home), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                check=False,
                 cwd=Path(__file__).parents[3],
             )
+        if launched.returncode:
+            raise EmbeddedPostgresFailed(f"the embedded PostgreSQL cannot be set up\n{self._log_tail()}")
 
     def _log_tail(self) -> str:
         lines = self._cluster.log_file.read_text(errors="replace").splitlines()

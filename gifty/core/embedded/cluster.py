@@ -17,9 +17,15 @@ from gifty.core.embedded.privileges import Owner, becoming, server_owner
 
 USER: Final = "gifty"
 DATABASE: Final = "gifty"
+# What the keeper writes to each of its users once the server accepts connections.
+READY: Final = b"ready\n"
 _PORT: Final = 5432
 # A unix socket's path must fit into sockaddr_un, and PostgreSQL adds "/.s.PGSQL.5432.lock" to the folder's.
 _LONGEST_SOCKET_FOLDER: Final = 80
+_ACCESS: Final = ("--auth-local=trust", "--auth-host=reject")
+# Without this locale Russian text is neither lower-cased nor stemmed.
+_TEXT: Final = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8")
+_PID_FILE_STATUS_LINE: Final = 8
 _SERVER_SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "max_connections": "100",
@@ -105,11 +111,9 @@ class Cluster:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         os.chown(unfinished, owner.uid, owner.gid)
-        # Without the locale, Russian text is neither lower-cased nor stemmed.
         self._run(
             owner,
-            ["initdb", "-D", str(unfinished), "-U", USER, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"]
-            + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8", "--no-instructions"],
+            ["initdb", "-D", str(unfinished), "-U", USER, "--no-instructions", *_ACCESS, *_TEXT],
         )
         self._run(owner, ["postgres", "--single", "-D", str(unfinished), "postgres"], f"CREATE DATABASE {DATABASE}\n")
         unfinished.rename(self.data)
@@ -129,7 +133,12 @@ class Cluster:
 
     def server_command(self) -> list[str]:
         """The command line of the server."""
-        settings = {**_SERVER_SETTINGS, "unix_socket_directories": str(self.sockets), "port": str(_PORT), **self.options}
+        settings = {
+            **_SERVER_SETTINGS,
+            "unix_socket_directories": str(self.sockets),
+            "port": str(_PORT),
+            **self.options,
+        }
         return [
             str(binaries() / "postgres"),
             "-D",
@@ -138,9 +147,11 @@ class Cluster:
         ]
 
     def is_ready(self, pid: int) -> bool:
-        """Whether the server with this process id accepts connections (line 8 of its pid file)."""
+        """Whether the server with this process id accepts connections, by its pid file."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+        if len(lines) < _PID_FILE_STATUS_LINE:
+            return False
+        return lines[0] == str(pid) and lines[_PID_FILE_STATUS_LINE - 1].strip() == "ready"

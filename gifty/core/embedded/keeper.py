@@ -14,13 +14,13 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
-from gifty.core.embedded.cluster import Cluster
+from gifty.core.embedded.cluster import READY, Cluster
 from gifty.core.embedded.privileges import Owner, becoming
 
-READY: Final = b"ready\n"
 _LINGER_SECONDS: Final = 1.0
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
@@ -35,7 +35,7 @@ class Keeper:
         self._cluster = cluster
         self._owner = owner
         self._ready = asyncio.Event()
-        self._users = 0
+        self._users: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -55,9 +55,11 @@ class Keeper:
         for task in (idle, stop, server):
             task.cancel()
         await asyncio.gather(idle, stop, server, return_exceptions=True)
+        for writer in self._users:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._users += 1
+        self._users.add(writer)
         self._changed.set()
         try:
             await self._ready.wait()
@@ -66,7 +68,7 @@ class Keeper:
         except ConnectionError:
             pass
         finally:
-            self._users -= 1
+            self._users.discard(writer)
             self._changed.set()
             writer.close()
 
@@ -85,7 +87,9 @@ class Keeper:
         while True:
             process = await self._start()
             try:
-                await self._until_ready(process)
+                if not await self._is_ready(process):
+                    return
+                self._ready.set()
                 await process.wait()
             finally:
                 self._ready.clear()
@@ -104,13 +108,13 @@ class Keeper:
                 preexec_fn=becoming(self._owner),
             )
 
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
-        async with asyncio.timeout(_START_SECONDS):
-            while process.returncode is None:
-                if self._cluster.is_ready(process.pid):
-                    self._ready.set()
-                    return
-                await asyncio.sleep(_POLL_SECONDS)
+    async def _is_ready(self, process: asyncio.subprocess.Process) -> bool:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and process.returncode is None:
+            if self._cluster.is_ready(process.pid):
+                return True
+            await asyncio.sleep(_POLL_SECONDS)
+        return False
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is not None:
@@ -125,19 +129,20 @@ class Keeper:
 
 
 def main() -> int:
-    """Becomes the keeper of the cluster named on the command line, unless it has one."""
+    """Sets the cluster up and leaves a keeper for it in the background, unless it has one."""
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args()
     cluster = Cluster(arguments.home, dict(option.split("=", 1) for option in arguments.option))
-    cluster.lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(cluster.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
-    asyncio.run(Keeper(cluster, cluster.prepare()).run())
+    owner = cluster.prepare()
+    if os.fork() == 0:
+        asyncio.run(Keeper(cluster, owner).run())
     return 0
 
 
