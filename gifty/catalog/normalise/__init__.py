@@ -1,0 +1,1 @@
+"""Turning what shops write into one form: links, money and text."""
