@@ -1,12 +1,14 @@
 -- The catalogue: what shops sell (gifts, stable), for how much (offers, volatile), and how it came in (sources, runs).
 
 CREATE TABLE sources (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    site_key    text NOT NULL UNIQUE,
-    name        text NOT NULL,
-    kind        text NOT NULL,          -- the feed's format, 'promotions' or 'ideas'
-    url         text,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site_key       text NOT NULL UNIQUE,
+    name           text NOT NULL,
+    kind           text NOT NULL,       -- the feed's format, 'promotions' or 'ideas'
+    url            text,
+    etag           text,                -- of the last complete import by URL, to ask only for what is newer
+    last_modified  text,
+    created_at     timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE categories (
