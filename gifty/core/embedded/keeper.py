@@ -88,6 +88,8 @@ class Keeper:
             process = await self._start()
             try:
                 if not await self._is_ready(process):
+                    # Whoever waits for the server learns of it by losing its connection to us.
+                    await asyncio.sleep(_LINGER_SECONDS)
                     return
                 self._ready.set()
                 await process.wait()
