@@ -1,0 +1,143 @@
+"""Concepts behind words: what lets "чайник" meet "teapot", and a coffee lover a coffee maker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import Final, Protocol
+
+from gifty.ontology.loader import Ontology
+from gifty.ontology.text import Language, Token
+
+KIND_INTEREST: Final = 0.6
+"""How strongly a thing of a kind stands for an interest that the kind serves fully."""
+PARENT: Final = 0.5
+"""What is left of a kind's weight one step up."""
+NEAR: Final = 0.4
+"""How strongly a query for one interest also means its neighbours."""
+PART: Final = 0.3
+"""What is left of a phrase's weight inside a longer phrase: "phone" in "phone case"."""
+_FAINT: Final = 0.1
+_MOST_READINGS: Final = 8
+_SHORTEST_PREFIX: Final = 3
+
+
+class ConceptLexicon(Protocol):
+    """Knows which concepts the words of a text name."""
+
+    @property
+    def version(self) -> str:
+        """Changes with the knowledge."""
+        ...
+
+    def concepts_of(self, tokens: Sequence[Token], *, query: bool = False) -> dict[str, float]:
+        """Concepts and how strongly (0..1) the words name them; a `query` also names what is near."""
+        ...
+
+
+class NoConcepts:
+    """Knows nothing; leaves an embedder with words and letters."""
+
+    version = "none"
+
+    def concepts_of(self, tokens: Sequence[Token], *, query: bool = False) -> dict[str, float]:  # noqa: ARG002
+        """No concepts."""
+        return {}
+
+
+class _Form:
+    """A surface form: the lemmas that must all be there."""
+
+    __slots__ = ("concept", "lemmas")
+
+    def __init__(self, concept: str, lemmas: frozenset[str]) -> None:
+        self.concept = concept
+        self.lemmas = lemmas
+
+
+class OntologyConcepts:
+    """The kinds and interests of the ontology, found by their surface forms in any order and word form.
+
+    A kind stands for itself, more faintly for what it is, and for the interests it serves.
+    """
+
+    def __init__(self, ontology: Ontology) -> None:
+        self.version = ontology.stamp
+        self._forms: dict[str, list[_Form]] = {}
+        self._prefixes: dict[str, list[str]] = {}
+        self._longest_prefix = 0
+        frequency: dict[str, int] = {}
+        forms: list[_Form] = []
+        for concept, written in ontology.forms.items():
+            for form in written:
+                if form.endswith("*"):
+                    self._add_prefix(form[:-1].strip().lower().replace("ё", "е"), concept)
+                    continue
+                for lemmas in _readings(form, ontology.language):
+                    forms.append(_Form(concept, lemmas))
+                    for lemma in lemmas:
+                        frequency[lemma] = frequency.get(lemma, 0) + 1
+        for found in forms:
+            rarest = min(found.lemmas, key=lambda lemma: (frequency[lemma], lemma))
+            self._forms.setdefault(rarest, []).append(found)
+        self._meaning = {concept: dict(_kind_meaning(ontology, concept)) for concept in ontology.forms}
+        self._near = {
+            f"interest:{interest.id}": {f"interest:{other}": NEAR * weight for other, weight in interest.near.items()}
+            for interest in ontology.interests.values()
+        }
+
+    def concepts_of(self, tokens: Sequence[Token], *, query: bool = False) -> dict[str, float]:
+        """Concepts and how strongly the words name them."""
+        present = {lemma for token in tokens for lemma in token.word.lemmas}
+        hits = [
+            form for lemma in present if lemma in self._forms for form in self._forms[lemma] if form.lemmas <= present
+        ]
+        named: dict[str, float] = {}
+        for hit in hits:
+            inside = len(hits) > 1 and any(hit.lemmas < other.lemmas for other in hits)
+            weight = PART if inside else 1.0
+            named[hit.concept] = max(named.get(hit.concept, 0.0), weight)
+        for token in tokens:
+            for concept in self._prefixed(token.text):
+                named[concept] = 1.0
+        meant: dict[str, float] = {}
+        for concept, weight in named.items():
+            for other, strength in self._meaning[concept].items():
+                meant[other] = max(meant.get(other, 0.0), weight * strength)
+        if query:
+            for concept in tuple(meant):
+                for other, strength in self._near.get(concept, {}).items():
+                    meant[other] = max(meant.get(other, 0.0), meant[concept] * strength)
+        return meant
+
+    def _add_prefix(self, prefix: str, concept: str) -> None:
+        self._prefixes.setdefault(prefix, []).append(concept)
+        self._longest_prefix = max(self._longest_prefix, len(prefix))
+
+    def _prefixed(self, word: str) -> Iterator[str]:
+        for length in range(_SHORTEST_PREFIX, min(len(word), self._longest_prefix) + 1):
+            yield from self._prefixes.get(word[:length], ())
+
+
+def _readings(form: str, language: Language) -> Iterable[frozenset[str]]:
+    tokens = language.tokens(form)
+    choices = [
+        language.dictionary_forms(token.text) if token.script == "ru" else token.word.lemmas for token in tokens
+    ]
+    readings = product(*choices)
+    return [frozenset(lemmas) for lemmas, _ in zip(readings, range(_MOST_READINGS), strict=False) if lemmas]
+
+
+def _kind_meaning(ontology: Ontology, concept: str) -> Iterator[tuple[str, float]]:
+    yield concept, 1.0
+    table, _, identity = concept.partition(":")
+    if table != "kind" or identity not in ontology.kinds:
+        return
+    strength = 1.0
+    for parent in ontology.parents(identity)[1:]:
+        strength *= PARENT
+        if strength < _FAINT:
+            break
+        yield f"kind:{parent.id}", strength
+    for interest, weight in ontology.kinds[identity].interests.items():
+        yield f"interest:{interest}", KIND_INTEREST * weight
