@@ -1,0 +1,1 @@
+"""The commands of `gifty`: each module adds its parser and runs."""
