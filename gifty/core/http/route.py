@@ -58,7 +58,7 @@ class Route:
     @property
     def statuses(self) -> frozenset[int]:
         """Every status that a caller may see."""
-        return frozenset(self.answers) | self.errors
+        return frozenset(self.answers) | self.errors | ({304} if self.etag else frozenset())
 
     @property
     def has_path_values(self) -> bool:

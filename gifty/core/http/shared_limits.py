@@ -1,0 +1,63 @@
+"""Rate limits over several processes, in a store that the `limits` library knows (Redis). Imported only where one is set."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from limits import RateLimitItemPerSecond
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.storage import storage_from_string
+
+from gifty.core.http.rate_limits import Bucket, Decision, LocalLimiter, name_of, policy_of
+
+log = logging.getLogger(__name__)
+
+_STORE_SECONDS: Final = 0.25
+_STORE_REST_SECONDS: Final = 5.0
+
+
+class SharedLimiter:
+    """Limits over all processes, kept in a store that the `limits` library knows (Redis).
+
+    When the store does not answer in time, this process counts for itself until it does: callers are never turned away
+    because of it, and never unlimited.
+    """
+
+    def __init__(self, url: str, fallback: LocalLimiter) -> None:
+        storage = storage_from_string(url if url.startswith("async+") else f"async+{url}", implementation="redispy")
+        self._window = MovingWindowRateLimiter(storage)
+        self._fallback = fallback
+        self._resting_until = -math.inf
+
+    async def hit(self, buckets: Sequence[Bucket], now: float) -> Decision:
+        """As `LocalLimiter.hit`."""
+        if now < self._resting_until:
+            return self._fallback.hit(buckets, now)
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                return await self._ask(buckets)
+        except Exception:  # noqa: BLE001 - each store has its own errors; all mean that it cannot be asked
+            log.warning("the rate limit store does not answer; counting in this process for a while", exc_info=True)
+            self._resting_until = now + _STORE_REST_SECONDS
+            return self._fallback.hit(buckets, now)
+
+    async def _ask(self, buckets: Sequence[Bucket]) -> Decision:
+        wait, words = 0.0, []
+        for place, bucket in enumerate(buckets):
+            for limit in sorted(bucket.limits, key=lambda limit: limit.seconds):
+                item = RateLimitItemPerSecond(limit.requests, limit.seconds, "gifty")
+                passed = await self._window.hit(item, bucket.key)
+                stats = await self._window.get_window_stats(item, bucket.key)
+                seconds = max(0.0, stats.reset_time - time.time())
+                if place == 0:
+                    words.append(f"{name_of(limit)};r={stats.remaining};t={math.ceil(seconds)}")
+                if not passed:
+                    wait = max(wait, seconds, 0.05)
+            if wait:
+                break
+        return Decision(not wait, ", ".join(words), policy_of(buckets[0].limits), wait)
