@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gifty.core import migrations
 from gifty.commands.database import database_address
+from gifty.core import migrations
 from gifty.settings import Settings
 
 

@@ -1,0 +1,1 @@
+"""What keeps the service itself in order: the messages its actors could not handle."""
