@@ -1,0 +1,115 @@
+"""How an actor is to be run and supervised: plain, frozen descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import KW_ONLY, dataclass, field
+from enum import StrEnum
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .actor import Actor
+
+
+class Overflow(StrEnum):
+    """What a full mailbox does with one message more."""
+
+    BLOCK = "block"
+    FAIL_FAST = "fail_fast"
+    DROP_OLDEST = "drop_oldest"
+    COALESCE = "coalesce"
+
+
+class Strategy(StrEnum):
+    """Which children are restarted when one of them fails."""
+
+    ONE_FOR_ONE = "one_for_one"
+    ONE_FOR_ALL = "one_for_all"
+    REST_FOR_ONE = "rest_for_one"
+
+
+class Restart(StrEnum):
+    """When a child that has ended is started again: always, after a failure, or never."""
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    TEMPORARY = "temporary"
+
+
+class Beyond(StrEnum):
+    """What follows when a child fails more often than its supervisor tolerates."""
+
+    ESCALATE = "escalate"
+    FAIL = "fail"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxPolicy:
+    """Room for ``capacity`` messages and a rule for the one that does not fit.
+
+    With ``Overflow.COALESCE``, ``key`` names what a message is about: a newer message takes the place of
+    a waiting one with the same key. ``None`` as a key means "never replace". A mailbox full of distinct
+    keys blocks.
+    """
+
+    capacity: int = 1024
+    overflow: Overflow = Overflow.BLOCK
+    key: Callable[[Any], Hashable | None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1:
+            raise ValueError("a mailbox holds at least one message")
+        if (self.key is not None) != (self.overflow is Overflow.COALESCE):
+            raise ValueError("a coalescing mailbox, and no other, has a key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Exponential back-off with full jitter.
+
+    The n-th failure in a row waits between 0 and ``min(cap, base * factor ** (n - 1))`` seconds; a run of
+    ``healthy_after`` seconds makes the next failure the first again.
+    """
+
+    base: float = 0.1
+    cap: float = 30.0
+    factor: float = 2.0
+    healthy_after: float = 60.0
+
+    def delay(self, failures: int, random: Random) -> float:
+        """Seconds to wait after so many failures in a row."""
+        exponent = min(failures - 1, 64)
+        return random.uniform(0.0, min(self.cap, self.base * self.factor**exponent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """How an actor looks after its children: at most ``max_restarts`` within ``window`` seconds."""
+
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    max_restarts: int = 5
+    window: float = 60.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One actor to be: its name under the parent, how it is made, kept and stopped.
+
+    ``factory`` is called for every incarnation. ``stop_timeout`` is how many seconds the message in hand
+    gets before it is cancelled, and how many the ``stopping`` hook gets after that.
+    """
+
+    name: str
+    factory: Callable[[], Actor]
+    _: KW_ONLY
+    restart: Restart = Restart.PERMANENT
+    mailbox: MailboxPolicy = field(default_factory=MailboxPolicy)
+    supervision: Supervision = field(default_factory=Supervision)
+    stop_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name:
+            raise ValueError(f"not a name for an actor: {self.name!r}")
