@@ -26,7 +26,7 @@ class Cursors:
     def encode(self, position: Mapping[str, Any]) -> str:
         """A cursor of URL-safe characters. Values are whatever JSON has, and times, which come back as text."""
         body = orjson.dumps(dict(position), option=orjson.OPT_UTC_Z)
-        return base64.urlsafe_b64encode(self._sign(body) + body).rstrip(b"=").decode()
+        return _text(self._sign(body) + body)
 
     def decode(self, cursor: str) -> dict[str, Any]:
         """The position. Raises `InvalidInput` on the field `cursor` when it is not one of ours."""
@@ -37,13 +37,17 @@ class Cursors:
         except (binascii.Error, ValueError):
             raise _not_ours() from None
         signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, self._sign(body)):
+        if not hmac.compare_digest(signature, self._sign(body)) or _text(raw) != cursor:
             raise _not_ours()
         position: dict[str, Any] = orjson.loads(body)
         return position
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, hashlib.sha256)[:_SIGNATURE_BYTES]
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _not_ours() -> InvalidInput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from gifty.core.errors import GiftyError, TooManyRequests, Unavailable
+from gifty.core.errors import GiftyError, Unavailable
 
 JSON: Final = "application/json"
 
@@ -86,8 +87,9 @@ def from_error(error: GiftyError, request_id: str) -> web.Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
         return from_status(error.status, request_id)
     response = envelope(error.status, error.type, error.message, request_id, error.details)
-    if isinstance(error, TooManyRequests):
-        response.headers[hdrs.RETRY_AFTER] = str(max(1, round(error.retry_after + 0.5)))
+    retry_after: float | None = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(retry_after)))
     elif isinstance(error, Unavailable):
         response.headers[hdrs.RETRY_AFTER] = _RETRY_SECONDS
     elif error.status == HTTPStatus.UNAUTHORIZED:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 
 from gifty.core.http.route import Limit
@@ -27,6 +27,14 @@ class Bucket(NamedTuple):
 
     key: str
     limits: tuple[Limit, ...]
+
+
+class Limiter(Protocol):
+    """Counts requests."""
+
+    def hit(self, buckets: Sequence[Bucket], now: float) -> Decision | Awaitable[Decision]:
+        """Lets one request pass, or not; a refused request does not count. `now` is in monotonic seconds."""
+        ...
 
 
 class _Caller:
@@ -98,7 +106,7 @@ class LocalLimiter:
         self._words: dict[tuple[Limit, ...], tuple[tuple[str, ...], str]] = {}
 
     def hit(self, buckets: Sequence[Bucket], now: float) -> Decision:
-        """Lets one request pass, or not; a refused request does not count. `now` is in monotonic seconds."""
+        """As `Limiter.hit`."""
         callers = [self._caller(bucket, now) for bucket in buckets]
         wait = max([caller.wait(now) for caller in callers])
         if not wait:

@@ -35,7 +35,7 @@ class SharedLimiter:
         self._resting_until = -math.inf
 
     async def hit(self, buckets: Sequence[Bucket], now: float) -> Decision:
-        """As `LocalLimiter.hit`."""
+        """As `Limiter.hit`."""
         if now < self._resting_until:
             return self._fallback.hit(buckets, now)
         try:

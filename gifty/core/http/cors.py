@@ -1,0 +1,65 @@
+"""Which foreign pages may call. aiohttp-cors answers preflights and known routes; the rest it lacks is added here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import aiohttp_cors
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_REQUEST_HEADERS: Final = ("Content-Type", "Authorization", "Idempotency-Key", "X-Request-ID")
+_EXPOSED: Final = ("ETag", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_MAX_AGE: Final = 3600
+
+
+class Cors:
+    """Cross-origin rules for the origins of the settings. `*` means anybody, but never with credentials."""
+
+    def __init__(self, app: web.Application, origins: Iterable[str]) -> None:
+        self._origins = frozenset(origins)
+        self._anybody = "*" in self._origins
+        self._config = aiohttp_cors.setup(
+            app,
+            defaults={
+                origin: aiohttp_cors.ResourceOptions(
+                    allow_credentials=origin != "*",
+                    expose_headers=_EXPOSED,
+                    allow_headers=_REQUEST_HEADERS,
+                    allow_methods=_METHODS,
+                    max_age=_MAX_AGE,
+                )
+                for origin in self._origins
+            },
+        )
+
+    def cover(self, router: web.UrlDispatcher) -> None:
+        """Adds every route there is by now."""
+        for resource in list(router.resources()):
+            takes_all = any(route.method in {hdrs.METH_ANY, hdrs.METH_OPTIONS} for route in resource)
+            if len(resource) and not takes_all and isinstance(resource, web.Resource | web.StaticResource):
+                self._config.add(resource)
+
+    def complete(self, request: web.Request, headers: CIMultiDict[str]) -> None:
+        """Adds `Vary: Origin`, and what aiohttp-cors leaves out where no route was found."""
+        headers.add(hdrs.VARY, "Origin")
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers or is_preflight(request):
+            return
+        if origin in self._origins:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+        elif not self._anybody:
+            return
+        headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = ",".join(_EXPOSED)
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Whether a browser asks for leave."""
+    return (
+        request.method == hdrs.METH_OPTIONS
+        and hdrs.ORIGIN in request.headers
+        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+    )

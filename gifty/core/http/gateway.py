@@ -1,0 +1,269 @@
+"""The one middleware: everything that happens to every request, in one place and in one order."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from gifty.core.clock import Clock
+from gifty.core.errors import GiftyError, TooManyRequests, Unavailable
+from gifty.core.http import errors
+from gifty.core.http.access_log import AccessLog
+from gifty.core.http.addresses import Addresses
+from gifty.core.http.conditional import with_tag
+from gifty.core.http.cors import Cors, is_preflight
+from gifty.core.http.exchange import EXCHANGE, Exchange
+from gifty.core.http.idempotency.models import StoredAnswer
+from gifty.core.http.idempotency.requests import keyed_request, replay, stored
+from gifty.core.http.idempotency.service import IDEMPOTENCY
+from gifty.core.http.measures import HttpMeasures
+from gifty.core.http.rate_limits import Bucket, Decision, Limiter
+from gifty.core.http.reading import BodyReader, PathReader, QueryReader
+from gifty.core.http.route import UNSAFE, Handler, Route, route_of
+from gifty.core.http.security import CrossSiteGuard, security_headers
+from gifty.core.http.settings import HttpSettings
+
+log = logging.getLogger(__name__)
+
+_GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_NO_STORE: Final = "no-store"
+_NO_CACHE: Final = "no-cache"
+_FAILURE: Final = 400
+
+
+class _Plan:
+    """What has to be done for the requests of one route, worked out once."""
+
+    __slots__ = ("body", "cache", "counted", "label", "path", "query", "route", "seconds", "statuses")
+
+    def __init__(self, route: Route | None, settings: HttpSettings, *, label: str, counted: bool) -> None:
+        self.route = route
+        self.label = label
+        self.counted = counted
+        self.query: QueryReader | None = None
+        self.path: PathReader | None = None
+        self.body: BodyReader | None = None
+        self.seconds: float | None = settings.request_seconds
+        self.cache = _NO_CACHE
+        self.statuses: frozenset[int] | None = None
+        if route is None:
+            return
+        self.cache = route.cache or (_NO_CACHE if route.etag else _NO_STORE)
+        self.statuses = route.statuses
+        self.seconds = None if route.streams else route.seconds or settings.request_seconds
+        if route.query is not None:
+            self.query = QueryReader(route.query)
+        if route.has_path_values:
+            self.path = PathReader(route.parameters)
+        if route.body is not None:
+            self.body = BodyReader(route.body, route.body_limit or settings.body_limit, settings.body_seconds)
+
+
+class Gateway:
+    """Serves requests: id, rate limit, cross-site check, reading, deadline, repetition, conditional GET, errors, log."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        *,
+        clock: Clock,
+        measures: HttpMeasures,
+        addresses: Addresses,
+        cors: Cors | None,
+        limiter: Limiter | None,
+    ) -> None:
+        self._settings = settings
+        self._now = clock.monotonic
+        self._measures = measures
+        self._addresses = addresses
+        self._cors = cors
+        self._limiter = limiter
+        self._guard = CrossSiteGuard(settings)
+        self._headers = security_headers(production=settings.production)
+        self._access = AccessLog(settings.access_lines_per_second)
+        self._plans: dict[Any, _Plan] = {}
+        self._unmatched = _Plan(None, settings, label="unmatched", counted=True)
+        self._ids = itertools.count(1)
+        self._id_prefix = f"req_{secrets.token_hex(5)}"
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answers one request; whatever goes wrong becomes the error envelope."""
+        started = self._now()
+        match = request.match_info
+        plan = self._plans.get(match.handler) or self._make_plan(match)
+        exchange = Exchange(self._request_id(request), plan.route, started)
+        request[EXCHANGE] = exchange
+        measures = self._measures
+        measures.in_flight += 1
+        try:
+            response = await self._answer(request, handler, plan, exchange)
+        except Exception as error:  # noqa: BLE001 - this is where every failure ends
+            response = self._failure(request, exchange, error)
+        finally:
+            measures.in_flight -= 1
+        status = response.status
+        now = self._now()
+        seconds = now - started
+        measures.observe(request.method, plan.label, status, seconds)
+        if plan.statuses is not None and status not in plan.statuses and request.method != hdrs.METH_OPTIONS:
+            measures.undocumented += 1
+            log.warning("%s %s answered %d, which its declaration lacks", request.method, plan.label, status)
+        if self._access.wants(status, seconds, now):
+            self._access.write(request, exchange, self._addresses.client_of(request).address, status, seconds)
+        return response
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Puts the common headers on an answer just before it is sent, streams included."""
+        headers = response.headers
+        headers.merge(self._headers)
+        headers[hdrs.SERVER] = "gifty"
+        exchange = request.get(EXCHANGE)
+        if exchange is None:
+            headers["X-Request-ID"] = self._request_id(request)
+            return
+        headers["X-Request-ID"] = exchange.request_id
+        if exchange.rate_limit is not None:
+            headers["RateLimit"], headers["RateLimit-Policy"] = exchange.rate_limit
+        if hdrs.CACHE_CONTROL not in headers:
+            plan = self._plans.get(request.match_info.handler, self._unmatched)
+            headers[hdrs.CACHE_CONTROL] = plan.cache if response.status < _FAILURE else _NO_STORE
+        if self._cors is not None:
+            self._cors.complete(request, headers)
+
+    async def _answer(
+        self, request: web.Request, handler: Handler, plan: _Plan, exchange: Exchange
+    ) -> web.StreamResponse:
+        method = request.method
+        if method == hdrs.METH_OPTIONS and not (self._cors is not None and is_preflight(request)):
+            return _options(request)
+        route = plan.route
+        if self._limiter is not None and plan.counted and method != hdrs.METH_OPTIONS:
+            decision = self._limiter.hit(self._buckets(request, route), exchange.started)
+            self._obey(decision if isinstance(decision, Decision) else await decision, exchange)
+        if route is None:
+            return await handler(request)
+        if method in UNSAFE:
+            self._guard.check(request)
+        if plan.path is not None:
+            exchange.path = plan.path.read(request)
+        if plan.query is not None:
+            exchange.query = plan.query.read(request)
+        raw: Any = None
+        if plan.body is not None:
+            exchange.body, raw = await plan.body.read(request)
+        if route.idempotent:
+            response = await self._once(request, handler, plan, exchange, raw)
+        else:
+            response = await self._run(request, handler, plan.seconds)
+        return with_tag(request, response, route.etag) if route.etag else response
+
+    async def _once(
+        self, request: web.Request, handler: Handler, plan: _Plan, exchange: Exchange, raw: Any
+    ) -> web.StreamResponse:
+        assert plan.route is not None
+        keyed = keyed_request(
+            request,
+            plan.route,
+            raw,
+            secret_key=self._settings.secret_key,
+            cookies=self._settings.session_cookies,
+            caller=self._addresses.client_of(request).group,
+        )
+        if keyed is None:
+            return await self._run(request, handler, plan.seconds)
+        service = request.app[IDEMPOTENCY]
+        claim = await service.begin(keyed)
+        if isinstance(claim, StoredAnswer):
+            self._measures.replayed += 1
+            return replay(claim)
+        try:
+            response = await self._run(request, handler, plan.seconds)
+        except Exception as error:  # noqa: BLE001 - a failure is an answer too, and may have to be kept
+            response = self._failure(request, exchange, error)
+        if not isinstance(response, web.Response):
+            raise TypeError(f"{plan.label} is idempotent and cannot stream")
+        try:
+            await service.end(claim, stored(response), effect=exchange.effect)
+        except Unavailable:
+            log.error("the answer to an idempotency key could not be kept; its lease will run out")
+        return response
+
+    async def _run(self, request: web.Request, handler: Handler, seconds: float | None) -> web.StreamResponse:
+        if seconds is None:
+            return await handler(request)
+        deadline = asyncio.timeout(seconds)
+        try:
+            async with deadline:
+                return await handler(request)
+        except TimeoutError:
+            if deadline.expired():
+                raise Unavailable(f"this took longer than {seconds:g} s and was given up") from None
+            raise
+
+    def _failure(self, request: web.Request, exchange: Exchange, error: Exception) -> web.StreamResponse:
+        if request.writer.output_size:
+            raise error
+        if isinstance(error, web.HTTPException):
+            response = errors.from_http_exception(error, exchange.request_id)
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                response.headers[hdrs.ALLOW] = _allow(error.allowed_methods)
+            return response
+        if isinstance(error, GiftyError):
+            if error.status >= web.HTTPInternalServerError.status_code:
+                log.error("%s", error, exc_info=error, extra={"request_id": exchange.request_id})
+            return errors.from_error(error, exchange.request_id)
+        log.error("a request failed", exc_info=error, extra={"request_id": exchange.request_id})
+        return errors.from_status(500, exchange.request_id)
+
+    def _buckets(self, request: web.Request, route: Route | None) -> tuple[Bucket, ...]:
+        group = self._addresses.client_of(request).group
+        everywhere = Bucket(group, self._settings.limits)
+        if route is None or not route.limits:
+            return (everywhere,)
+        return Bucket(f"{group} {route.method} {route.path}", route.limits), everywhere
+
+    def _obey(self, decision: Decision, exchange: Exchange) -> None:
+        exchange.rate_limit = decision.state, decision.policy
+        if not decision.allowed:
+            self._measures.refused += 1
+            raise TooManyRequests("too many requests; slow down", retry_after=decision.retry_after)
+
+    def _request_id(self, request: web.BaseRequest) -> str:
+        given = request.headers.get("X-Request-ID")
+        if given is not None and _GIVEN_ID.fullmatch(given):
+            return given
+        return f"{self._id_prefix}{next(self._ids):06x}"
+
+    def _make_plan(self, match: web.UrlMappingMatchInfo) -> _Plan:
+        if match.http_exception is not None:
+            return self._unmatched
+        route = route_of(match.handler)
+        resource = match.route.resource
+        label = route.path if route else "" if resource is None else resource.canonical
+        counted = route.counted if route else not isinstance(resource, web.StaticResource)
+        plan = self._plans[match.handler] = _Plan(route, self._settings, label=label, counted=counted)
+        return plan
+
+
+def _options(request: web.Request) -> web.StreamResponse:
+    missed = request.match_info.http_exception
+    if isinstance(missed, web.HTTPMethodNotAllowed):
+        allowed = missed.allowed_methods
+    elif missed is not None:
+        raise missed
+    else:
+        resource = request.match_info.route.resource
+        allowed = set() if resource is None else {route.method for route in resource}
+    return web.Response(status=204, headers={hdrs.ALLOW: _allow(allowed)})
+
+
+def _allow(methods: Iterable[str]) -> str:
+    return ", ".join(sorted({*methods, hdrs.METH_OPTIONS} - {hdrs.METH_ANY}))
