@@ -17,7 +17,7 @@ PREPOSITIONS: Final = frozenset(
     "для к ко от с со из на под в во без за над по при о об около вокруг против через между до после "
     "for with of to from in on under without by at as like and".split()
 )
-GOVERNING: Final = frozenset("для под к ко от for to from on при на в во in of".split())
+GOVERNING: Final = frozenset("для под к ко for to of".split())
 """Prepositions after which a noun names what the product serves, not what it is."""
 
 _WORD: Final = re.compile(r"[a-zа-я]+(?:['’][a-zа-я]+)*|\d+(?:[.,]\d+)?\+?|[.,;:!?|/()\[\]«»\"+&%№-]")
