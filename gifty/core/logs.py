@@ -19,13 +19,13 @@ _CAPACITY: Final = 10_000
 _LONGEST: Final = 20_000
 _MASK: Final = "***"
 
-_SECRET_NAME: Final = (
+_NAMED_SO: Final = (
     r"[\w.-]*(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session|signature|credential)[\w.-]*"
 )
 _SECRETS: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {_MASK}"),
     (re.compile(r"(?i)\b((?:set-)?cookie)(\s*[:=]\s*)[^\r\n]+"), rf"\1\2{_MASK}"),
-    (re.compile(rf"(?i)([\"']?)({_SECRET_NAME})\1(\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)"), rf"\1\2\1\3{_MASK}"),
+    (re.compile(rf"(?i)([\"']?)({_NAMED_SO})\1(\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)"), rf"\1\2\1\3{_MASK}"),
     (re.compile(r"(\w+://[^/\s:@]*):[^/\s@]+@"), rf"\1:{_MASK}@"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), _MASK),
     (re.compile(r"\b\d{6,}:[\w-]{30,}\b"), _MASK),

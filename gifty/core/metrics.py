@@ -54,7 +54,7 @@ class Metrics:
 
     def register(self, collector: Collector) -> None:
         """Adds something that tells its own numbers."""
-        self._registry.register(collector)  # type: ignore[arg-type]
+        self._registry.register(collector)
 
     def render(self) -> bytes:
         """The exposition text."""

@@ -30,9 +30,9 @@ class Cursors:
 
     def decode(self, cursor: str) -> dict[str, Any]:
         """The position. Raises `InvalidInput` on the field `cursor` when it is not one of ours."""
+        if len(cursor) > _LONGEST:
+            raise _not_ours()
         try:
-            if len(cursor) > _LONGEST:
-                raise ValueError("too long")
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raise _not_ours() from None

@@ -27,8 +27,8 @@ class Client(NamedTuple):
 class Addresses:
     """Finds the client of a request.
 
-    `X-Forwarded-For` counts only when the peer is a trusted proxy, and is read from the right: the first address that is no
-    trusted proxy is the client. Whatever stands left of it was written by strangers.
+    `X-Forwarded-For` counts only when the peer is a trusted proxy, and is read from the right: the first address that
+    is no trusted proxy is the client. Whatever stands left of it was written by strangers.
     """
 
     def __init__(self, trusted: tuple[Network, ...] = ()) -> None:

@@ -58,9 +58,10 @@ def _plain(value: Any) -> Any:
 
 @functools.cache
 def dumper(schema: type[Schema]) -> Dump:
-    """A function that does what the schema's `dump` does, several times faster: its fields are looked at once, not per object.
+    """A function that does what the schema's `dump` does, several times faster.
 
-    Plain fields are picked in one sweep; fields with a form of their own are left to marshmallow.
+    The fields are looked at once, not per object: plain ones are picked in one sweep, those with a form of their own
+    are left to marshmallow.
     """
     hooks = schema.resolve_hooks()
     if hooks["pre_dump"] or hooks["post_dump"]:

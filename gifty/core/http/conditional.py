@@ -10,9 +10,7 @@ from aiohttp import hdrs, web
 _TAG_BYTES: Final = 12
 
 
-def with_tag(
-    request: web.Request, response: web.StreamResponse, kind: Literal["strong", "weak"]
-) -> web.StreamResponse:
+def with_tag(request: web.Request, response: web.StreamResponse, kind: Literal["strong", "weak"]) -> web.StreamResponse:
     """The answer with its `ETag`, or 304 without a body when the caller's copy is still good.
 
     A tag that the handler set itself is kept. If-None-Match compares weakly, whatever the kind of the tag.
@@ -27,7 +25,11 @@ def with_tag(
         response.headers[hdrs.ETAG] = tag
     if not _matches(request, tag):
         return response
-    kept = {name: value for name, value in response.headers.items() if name.lower() not in {"content-type", "content-length"}}
+    kept = {
+        name: value
+        for name, value in response.headers.items()
+        if name.lower() not in {"content-type", "content-length"}
+    }
     return web.Response(status=web.HTTPNotModified.status_code, headers=kept)
 
 

@@ -24,7 +24,7 @@ class Cors:
         self._config = aiohttp_cors.setup(
             app,
             defaults={
-                origin: aiohttp_cors.ResourceOptions(
+                origin: aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
                     allow_credentials=origin != "*",
                     expose_headers=_EXPOSED,
                     allow_headers=_REQUEST_HEADERS,

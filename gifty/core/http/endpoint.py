@@ -52,11 +52,12 @@ def endpoint(
 ) -> Callable[[Handler], Handler]:
     """Declares an endpoint under `/api/...`; `/api/v1/...` answers the same.
 
-    `answers` maps a status to the schema of its body, to a `Media`, or to None for an empty body. `errors` are the statuses
-    of the rules behind it; those of the HTTP core (400, 408, 413, 415, 422, 429, 500, 503 ...) are added by themselves.
-    `limit` is stricter than the limits every caller has; `counted=False` takes the endpoint out of those. `body_limit` is in
-    bytes, `seconds` the time the handler may take (None: the settings decide). `streams=True` lifts that deadline.
-    `idempotent=True` honours `Idempotency-Key`. `etag` adds conditional GET: "strong" when equal tags mean equal bytes.
+    `answers` maps a status to the schema of its body, to a `Media`, or to None for an empty body. `errors` are the
+    statuses of the rules behind it; those of the HTTP core (400, 408, 413, 415, 422, 429, 500, 503 ...) are added by
+    themselves. `limit` is stricter than the limits every caller has; `counted=False` takes the endpoint out of those.
+    `body_limit` is in bytes, `seconds` the time the handler may take (None: the settings decide), and `streams=True`
+    lifts that deadline. `idempotent=True` honours `Idempotency-Key`. `etag` adds conditional GET; "strong" says that
+    equal tags mean equal bytes.
     `security` names schemes of the document (`gifty.core.http.openapi.SECURITY_SCHEMES`).
     """
     limits = (limit,) if isinstance(limit, Limit) else tuple(limit)

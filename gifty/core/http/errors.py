@@ -45,6 +45,7 @@ _MESSAGES: Final[Mapping[int, str]] = {
     500: "Something went wrong on our side. Please quote the request id when you report it.",
 }
 
+_FALLBACK: Final = ("bad_request", "internal_error")
 _RETRY_SECONDS: Final = "2"
 
 
@@ -72,7 +73,9 @@ def from_status(status: int, request_id: str) -> web.Response:
     message = _MESSAGES.get(status)
     if message is None:
         message = f"{_phrase(status)}."
-    return envelope(status, TYPES.get(status, "bad_request" if status < 500 else "internal_error"), message, request_id)
+    return envelope(
+        status, TYPES.get(status, _FALLBACK[status >= HTTPStatus.INTERNAL_SERVER_ERROR]), message, request_id
+    )
 
 
 def _phrase(status: int) -> str:

@@ -67,7 +67,7 @@ class _Plan:
 
 
 class Gateway:
-    """Serves requests: id, rate limit, cross-site check, reading, deadline, repetition, conditional GET, errors, log."""
+    """Serves requests: id, limits, cross-site check, reading, deadline, repetition, conditional GET, errors, log."""
 
     def __init__(
         self,
@@ -160,18 +160,18 @@ class Gateway:
         if plan.body is not None:
             exchange.body, raw = await plan.body.read(request)
         if route.idempotent:
-            response = await self._once(request, handler, plan, exchange, raw)
+            response = await self._once(request, handler, plan, route, raw)
         else:
             response = await self._run(request, handler, plan.seconds)
         return with_tag(request, response, route.etag) if route.etag else response
 
     async def _once(
-        self, request: web.Request, handler: Handler, plan: _Plan, exchange: Exchange, raw: Any
+        self, request: web.Request, handler: Handler, plan: _Plan, route: Route, raw: Any
     ) -> web.StreamResponse:
-        assert plan.route is not None
+        exchange = request[EXCHANGE]
         keyed = keyed_request(
             request,
-            plan.route,
+            route,
             raw,
             secret_key=self._settings.secret_key,
             cookies=self._settings.session_cookies,
@@ -193,7 +193,7 @@ class Gateway:
         try:
             await service.end(claim, stored(response), effect=exchange.effect)
         except Unavailable:
-            log.error("the answer to an idempotency key could not be kept; its lease will run out")
+            log.exception("the answer to an idempotency key could not be kept; its lease will run out")
         return response
 
     async def _run(self, request: web.Request, handler: Handler, seconds: float | None) -> web.StreamResponse:

@@ -68,7 +68,11 @@ class HttpMeasures:
         yield spread
         yield GaugeMetricFamily("gifty_http_in_flight", "Requests being served.", self.in_flight)
         yield GaugeMetricFamily("gifty_loop_lag_seconds", "How late the event loop was just now.", self.lag)
-        yield GaugeMetricFamily("gifty_loop_lag_worst_seconds", "How late it was at worst in the last minute.", self.worst_lag)
+        yield GaugeMetricFamily(
+            "gifty_loop_lag_worst_seconds", "How late it was at worst in the last minute.", self.worst_lag
+        )
         yield CounterMetricFamily("gifty_http_refused", "Requests over a rate limit.", self.refused)
         yield CounterMetricFamily("gifty_http_replayed", "Answers repeated for an idempotency key.", self.replayed)
-        yield CounterMetricFamily("gifty_http_undocumented", "Answers with a status that the document lacks.", self.undocumented)
+        yield CounterMetricFamily(
+            "gifty_http_undocumented", "Answers with a status that the document lacks.", self.undocumented
+        )

@@ -1,7 +1,7 @@
 """The OpenAPI document, from aiohttp-apispec's decorators. The only module that knows that library.
 
-aiohttp-apispec itself writes Swagger 2.0; we take the declarations its decorators leave on a handler and let apispec write
-OpenAPI 3.1 from them.
+aiohttp-apispec itself writes Swagger 2.0; we take the declarations its decorators leave on a handler and let apispec
+write OpenAPI 3.1 from them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiohttp_apispec import docs, json_schema, match_info_schema, querystring_sc
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.common import resolve_schema_instance
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from gifty import __version__
@@ -45,16 +46,19 @@ _TAGS: Final[Mapping[str, str]] = {
 _DESCRIPTION: Final = (
     "Finds the right gift for a person.\n\n"
     "Every address under `/api/` answers the same under `/api/v1/`, and `/internal/` is short for `/api/internal/`. "
-    "Every failure is `{\"error\": {\"type\", \"message\", \"details\"?, \"request_id\"}}`; `details` names the fields that are "
-    "wrong. `X-Request-ID` is on every answer. Lists are paged with `limit` and `cursor`. Unknown fields are refused, unknown "
-    "query parameters too, save those that only track where a visitor came from (`utm_*`, `gclid`, ...)."
+    'Every failure is `{"error": {"type", "message", "details"?, "request_id"}}`; `details` names the fields that are '
+    "wrong. `X-Request-ID` is on every answer. Lists are paged with `limit` and `cursor`. Unknown fields are refused, "
+    "unknown query parameters too, save those that track where a visitor came from (`utm_*`, `gclid`, ...)."
 )
 
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Any text of the caller's own, new for each intent. The same key and body within 24 hours get the first answer again.",
+    "description": (
+        "Any text of the caller's own, new for each intent. "
+        "The same key and body within 24 hours get the first answer again."
+    ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 
@@ -68,7 +72,10 @@ _IF_NONE_MATCH: Final = {
 
 _HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "X-Request-ID": {"description": "Names this request in logs and errors.", "schema": {"type": "string"}},
-    "RateLimit": {"description": "What is left of each limit: `r` requests, for `t` seconds.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "What is left of each limit: `r` requests, for `t` seconds.",
+        "schema": {"type": "string"},
+    },
     "RateLimit-Policy": {"description": "The limits: `q` requests in `w` seconds.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer", "minimum": 0}},
     "ETag": {"description": "The version of this answer, for `If-None-Match`.", "schema": {"type": "string"}},
@@ -82,7 +89,8 @@ class ErrorDetail(Schema):
     type = fields.String(required=True, metadata={"description": "A word for programs."})
     message = fields.String(required=True, metadata={"description": "A sentence for people."})
     details = fields.Dict(
-        keys=fields.String(), metadata={"description": "Per field path, what is wrong with it.", "additionalProperties": True}
+        keys=fields.String(),
+        metadata={"description": "Per field path, what is wrong with it.", "additionalProperties": True},
     )
     request_id = fields.String(required=True)
 
@@ -126,6 +134,7 @@ def build_document(app: web.Application) -> dict[str, Any]:
         info={"description": _DESCRIPTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         servers=[{"url": "/"}],
     )
+    converter = cast("OpenAPIConverter", plugin.converter)
     for name, scheme in SECURITY_SCHEMES.items():
         spec.components.security_scheme(name, dict(scheme))
     for name, header in _HEADERS.items():
@@ -134,10 +143,10 @@ def build_document(app: web.Application) -> dict[str, Any]:
     tags: dict[str, None] = {}
     for method, path, handler, route in _endpoints(app):
         tags[route.tag] = None
-        spec.path(path=path, operations={method: _operation(plugin, handler, route)})
+        spec.path(path=path, operations={method: _operation(converter, handler, route)})
     for tag in tags:
         spec.tag({"name": tag, "description": _TAGS[tag]} if tag in _TAGS else {"name": tag})
-    return cast("dict[str, Any]", spec.to_dict())
+    return spec.to_dict()
 
 
 def undocumented(app: web.Application) -> list[str]:
@@ -156,10 +165,10 @@ def _endpoints(app: web.Application) -> Iterable[tuple[str, str, Handler, Route]
     for found in app.router.routes():
         route = route_of(found.handler)
         if route is not None and found.method == route.method:
-            yield route.method.lower(), _PATTERN.sub(r"{\1}", route.path), cast("Handler", found.handler), route
+            yield route.method.lower(), _PATTERN.sub(r"{\1}", route.path), found.handler, route
 
 
-def _operation(plugin: MarshmallowPlugin, handler: Handler, route: Route) -> dict[str, Any]:
+def _operation(converter: OpenAPIConverter, handler: Handler, route: Route) -> dict[str, Any]:
     declared: Mapping[str, Any] = handler.__apispec__  # type: ignore[attr-defined]
     operation: dict[str, Any] = {
         "operationId": _operation_id(handler, route),
@@ -177,7 +186,7 @@ def _operation(plugin: MarshmallowPlugin, handler: Handler, route: Route) -> dic
             operation["requestBody"] = _request_body(entry["schema"])
         else:
             where = {"querystring": "query", "match_info": "path"}[entry["location"]]
-            parameters += plugin.converter.schema2parameters(entry["schema"], location=where)
+            parameters += converter.schema2parameters(entry["schema"], location=where)
     parameters += _plain_path_parameters(route)
     if parameters:
         operation["parameters"] = parameters
@@ -221,7 +230,11 @@ def _responses(route: Route, declared: Mapping[str, Mapping[str, Any]]) -> dict[
     for status in sorted(route.errors):
         responses.setdefault(
             str(status),
-            {"description": _phrase(status), "headers": _headers(route, status), "content": {JSON: {"schema": "Error"}}},
+            {
+                "description": _phrase(status),
+                "headers": _headers(route, status),
+                "content": {JSON: {"schema": "Error"}},
+            },
         )
     return responses
 

@@ -7,11 +7,11 @@ from array import array
 from collections.abc import Awaitable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-
 from gifty.core.http.route import Limit
 
 _FIRST_SIZE: Final = 8
 _DOUBLE_BYTES: Final = 8
+
 
 class Decision(NamedTuple):
     """Whether a request may pass, what to say about it, and after how many seconds another would."""

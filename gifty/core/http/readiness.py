@@ -33,7 +33,7 @@ class Finding:
 
 
 class Readiness:
-    """The checks of a process. A check returns a few words, or raises `NotReady`; words of other errors stay in the log."""
+    """The checks of a process. A check returns a few words or raises `NotReady`; other errors go to the log alone."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

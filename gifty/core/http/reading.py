@@ -30,8 +30,9 @@ _NOT_TEXT: Final = "This is not text: it has a NUL character, or bytes that are 
 class QueryReader:
     """Reads a query by a schema.
 
-    A parameter that the schema does not know is an error, because a misspelt filter that is silently ignored gives wrong
-    results; parameters that only track where a visitor came from are passed over. An empty value counts as not given.
+    A parameter that the schema does not know is an error, because a misspelt filter that is silently ignored gives
+    wrong results; parameters that only track where a visitor came from are passed over. An empty value counts as not
+    given.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -58,7 +59,8 @@ class QueryReader:
                 wrong[name] = ["Given more than once."]
             elif values:
                 given[name] = values[0]
-        return _load(self._schema, given, wrong)
+        loaded: dict[str, Any] = _load(self._schema, given, wrong)
+        return loaded
 
 
 class PathReader:
@@ -73,7 +75,8 @@ class PathReader:
         wrong = {name: [_NOT_TEXT] for name, value in given.items() if not _is_text(value)}
         if self._schema is None:
             return given if not wrong else _refuse(wrong)
-        return _load(self._schema, given, wrong)
+        loaded: dict[str, Any] = _load(self._schema, given, wrong)
+        return loaded
 
 
 class BodyReader:
@@ -93,7 +96,7 @@ class BodyReader:
         raw = await self._bytes(request)
         if not raw:
             return _load(self._schema, {}, {}), {}
-        if not _is_json(request.content_type) or (request.charset or "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
+        if not _is_json(request):
             raise UnsupportedMediaType("send the body as application/json in UTF-8")
         try:
             given = orjson.loads(raw)
@@ -161,11 +164,15 @@ def _walk(given: Any) -> Iterator[tuple[str, Any, int]]:
                     yield inner_path, key, depth
                 waiting.append((inner_path, inner, depth + 1))
         elif isinstance(value, list):
-            waiting += [(f"{path}.{index}" if path else str(index), inner, depth + 1) for index, inner in enumerate(value)]
+            waiting += [
+                (f"{path}.{index}" if path else str(index), inner, depth + 1) for index, inner in enumerate(value)
+            ]
 
 
-def _is_json(content_type: str) -> bool:
-    return content_type == "application/json" or (content_type.startswith("application/") and content_type.endswith("+json"))
+def _is_json(request: web.Request) -> bool:
+    kind, charset = request.content_type, (request.charset or "utf-8").lower()
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    return is_json and charset in {"utf-8", "utf8", "us-ascii"}
 
 
 def _load(schema: Schema, given: Any, wrong: dict[str, list[str]]) -> Any:

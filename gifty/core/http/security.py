@@ -13,18 +13,9 @@ from multidict import CIMultiDict
 from gifty.core.errors import Forbidden
 from gifty.core.http.settings import HttpSettings
 
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' https: data:",
-        "connect-src 'self'",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 _EVERYWHERE: Final[Mapping[str, str]] = {
@@ -49,13 +40,13 @@ def security_headers(*, production: bool) -> CIMultiDict[str]:
 class CrossSiteGuard:
     """Refuses unsafe requests that a foreign page makes with a visitor's cookie.
 
-    A browser says where a request comes from by `Sec-Fetch-Site` or `Origin`; a program that sends neither is no browser
-    and is let through. Requests with an `Authorization` header carry nothing that a foreign page could borrow.
+    A browser says where a request comes from by `Sec-Fetch-Site` or `Origin`; a program that sends neither is no
+    browser and is let through. A request with an `Authorization` header carries nothing that a page could borrow.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
         self._cookies = tuple(f"{name}=" for name in settings.session_cookies)
-        self._friends = frozenset({*settings.cors_origins, *([settings.public_url] if settings.public_url else [])} - {"*"})
+        self._friends = frozenset({*settings.cors_origins, settings.public_url} - {"", "*"})
 
     def check(self, request: web.Request) -> None:
         """Raises `Forbidden` for a foreign page."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import BadHttpMethod
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gifty.core.clock import Clock
 from gifty.core.http import errors
@@ -46,8 +46,8 @@ def install(
 ) -> None:
     """Makes a flat application serve declared handlers, and everything around them.
 
-    Call it once, before the application starts; routes that are added besides (pages, static files) are covered too. An
-    application with idempotent endpoints must have `IDEMPOTENCY` set by the time it has started. Raises `ValueError` for a
+    Call it once, before the application starts; routes added besides (pages, static files) are covered too. With
+    idempotent endpoints, `IDEMPOTENCY` must be set by the time the application has started. Raises `ValueError` for a
     handler without a declaration and for two handlers of one address.
     """
     measures = HttpMeasures()
@@ -133,7 +133,7 @@ def _expecting(limit: int) -> Any:
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's protocol, with our envelope where it would write plain text: requests that are no HTTP, and its own refusals."""
+    """aiohttp's protocol, with our envelope where it would write plain text of its own."""
 
     __slots__ = ()
 
@@ -148,10 +148,11 @@ class _Protocol(web.RequestHandler):
         request_id = new_id("req")
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had already begun")
-        level = logging.ERROR if status >= 500 else logging.DEBUG if isinstance(exc, BadHttpMethod) else logging.INFO
-        exc_info = exc if status >= 500 else None
         extra = {"request_id": request_id, "client": request.remote or ""}
-        log.log(level, "a request could not be handled (%d)", status, exc_info=exc_info, extra=extra)
+        if isinstance(exc, HttpProcessingError):
+            log.info("a request was no HTTP", extra=extra)
+        else:
+            log.error("a request could not be handled", exc_info=exc, extra=extra)
         response = errors.from_status(status, request_id)
         response.headers.merge(security_headers(production=False))
         response.headers.update({"X-Request-ID": request_id, hdrs.SERVER: "gifty", hdrs.CACHE_CONTROL: "no-store"})
@@ -160,7 +161,7 @@ class _Protocol(web.RequestHandler):
 
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> Awaitable[tuple[web.StreamResponse, bool]]:
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Turns aiohttp's own exceptions, which no middleware saw, into the envelope."""
         if isinstance(resp, web.HTTPException):
             exchange = request.get(EXCHANGE)

@@ -1,4 +1,4 @@
-"""Rate limits over several processes, in a store that the `limits` library knows (Redis). Imported only where one is set."""
+"""Rate limits over several processes, in a store that the `limits` library knows (Redis)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SharedLimiter:
         try:
             async with asyncio.timeout(_STORE_SECONDS):
                 return await self._ask(buckets)
-        except Exception:  # noqa: BLE001 - each store has its own errors; all mean that it cannot be asked
+        except Exception:
             log.warning("the rate limit store does not answer; counting in this process for a while", exc_info=True)
             self._resting_until = now + _STORE_REST_SECONDS
             return self._fallback.hit(buckets, now)

@@ -1,4 +1,4 @@
-"""`/api/v1/...` and `/internal/...` as other names of `/api/...`, seen by the router before anything else looks at the path."""
+"""`/api/v1/...` and `/internal/...` as other names of `/api/...`, seen by the router before anything else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Alias(AbstractResource):
             return found, found.http_exception.allowed_methods
         return found, set()
 
-    def raw_match(self, path: str) -> bool:
+    def raw_match(self, path: str) -> bool:  # noqa: ARG002
         """No route is ever added here."""
         return False
 
@@ -55,7 +55,7 @@ class Alias(AbstractResource):
         """Addresses are written with their target."""
         raise RuntimeError("an alias has no address of its own")
 
-    def add_prefix(self, prefix: str) -> NoReturn:
+    def add_prefix(self, prefix: str) -> NoReturn:  # noqa: ARG002
         """The application is flat."""
         raise RuntimeError("an alias cannot be mounted elsewhere")
 

@@ -35,10 +35,10 @@ class InProgress(Conflict):
 class IdempotencyService:
     """Lets one of several equal requests through and repeats its answer to the others for 24 hours.
 
-    What is stored: every outcome below 500, and a failure after the handler said `mark_effect`. Any other failure, and a
-    refusal that says nothing about the request itself (401, 403, 408, 429), gives the key back, because nothing was done and
-    a retry should be a real one. A process that dies with a key in its hands loses
-    it when the lease ends; the next equal request then starts anew.
+    What is stored: every outcome below 500, and a failure after the handler said `mark_effect`. Any other failure, and
+    a refusal that says nothing about the request itself (401, 403, 408, 429), gives the key back: nothing was done, and
+    a retry should be a real one. A process that dies with a key in its hands loses it when the lease ends; the next
+    equal request then starts anew.
     """
 
     def __init__(self, repository: IdempotencyRepository, clock: Clock, *, lease_seconds: float = 60.0) -> None:
