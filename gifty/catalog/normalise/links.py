@@ -11,7 +11,7 @@ _TRACKING: Final = frozenset({"yclid", "gclid", "fbclid", "asid", "_openstat"})
 _URL = re.compile(r"(?:(https?):)?//([^/?#\s\\]+)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE | re.DOTALL)
 _PLAIN = re.compile(r"https?://[a-z0-9][a-z0-9.-]*[a-z0-9]/[!$&-;=@-Z_a-z~%]*")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`{|}\u2000-\u200f\u2028-\u202f\ufeff]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`{|}\u2000-\u200f\u2028-\u202f\ud800-\udfff\ufeff]")
 
 
 def canonical_url(url: str) -> str:
