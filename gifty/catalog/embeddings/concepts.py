@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Final, Protocol
 
 from gifty.ontology.loader import Ontology
 from gifty.ontology.text import Language, Token
 
+CACHED_WORDS: Final = 65_536
 KIND_INTEREST: Final = 0.6
 """How strongly a thing of a kind stands for an interest that the kind serves fully."""
 PARENT: Final = 0.5
@@ -80,6 +82,7 @@ class OntologyConcepts:
         for found in forms:
             rarest = min(found.lemmas, key=lambda lemma: (frequency[lemma], lemma))
             self._forms.setdefault(rarest, []).append(found)
+        self._prefixed = lru_cache(maxsize=CACHED_WORDS)(self._find_prefixed)
         self._meaning = {concept: dict(_kind_meaning(ontology, concept)) for concept in ontology.forms}
         self._near = {
             f"interest:{interest.id}": {f"interest:{other}": NEAR * weight for other, weight in interest.near.items()}
@@ -114,9 +117,9 @@ class OntologyConcepts:
         self._prefixes.setdefault(prefix, []).append(concept)
         self._longest_prefix = max(self._longest_prefix, len(prefix))
 
-    def _prefixed(self, word: str) -> Iterator[str]:
-        for length in range(_SHORTEST_PREFIX, min(len(word), self._longest_prefix) + 1):
-            yield from self._prefixes.get(word[:length], ())
+    def _find_prefixed(self, word: str) -> tuple[str, ...]:
+        lengths = range(_SHORTEST_PREFIX, min(len(word), self._longest_prefix) + 1)
+        return tuple(concept for length in lengths for concept in self._prefixes.get(word[:length], ()))
 
 
 def _readings(form: str, language: Language) -> Iterable[frozenset[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,8 @@ CACHED_WORDS: Final = 50_000
 TITLE_CHARACTERS: Final = 300
 DESCRIPTION_CHARACTERS: Final = 600
 
+_CHUNK: Final = 128
+_CACHED_CATEGORIES: Final = 1_000
 _WORD_PLACES: Final = 6
 _CONCEPT_PLACES: Final = 12
 _GRAMS: Final = (3, 4)
@@ -59,10 +61,19 @@ class _Feature:
     """What one word adds: places in the words' and letters' parts, and the signed weights put there."""
 
     token: Token
-    weight: float
     noun: bool
     places: NDArray[np.intp]
     values: NDArray[np.float32]
+    extra: NDArray[np.float32]
+    """What the first noun of a text adds once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The words of one text, and the concepts they name."""
+
+    features: Sequence[_Feature]
+    concepts: Mapping[str, float]
 
 
 class LocalEmbedder:
@@ -76,6 +87,7 @@ class LocalEmbedder:
         self._lexicon = lexicon
         self._cached_words = cached_words
         self._features: dict[str, _Feature] = {}
+        self._categories: dict[str, NDArray[np.float32]] = {}
         self._concepts: dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]] = {}
         self.version: Final = version_of(REVISION, lexicon.version)
 
@@ -89,24 +101,37 @@ class LocalEmbedder:
 
     def gift_vectors(self, texts: Sequence[GiftText]) -> Vectors:
         """One row per gift."""
-        rows = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            title = self._parts(self._read(text.title[:TITLE_CHARACTERS]), concepts=True)
-            if text.description:
-                described = self._read(text.description[:DESCRIPTION_CHARACTERS])
-                title += DESCRIPTION * self._parts(described, concepts=False)
-            if text.category:
-                title += CATEGORY * self._parts(self._read(text.category), concepts=True)
-            row[:] = MIX @ title
-        return unit_rows(rows)
+        chunks = [self._chunk(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
+        return unit_rows(np.concatenate(chunks)) if chunks else np.zeros((0, DIMENSIONS), dtype=np.float32)
 
     def query_vector(self, text: str) -> Vector:
         """The vector of what somebody is looking for."""
-        parts = self._parts(self._read(text[:DESCRIPTION_CHARACTERS]), concepts=True, query=True)
-        vector: Vector = unit_rows((MIX @ parts)[np.newaxis])[0]
+        parts = self._parts([self._reading(text[:DESCRIPTION_CHARACTERS], query=True)])
+        vector: Vector = unit_rows((MIX @ parts[0])[np.newaxis])[0]
         return vector
 
-    def _read(self, text: str) -> list[_Feature]:
+    def _chunk(self, texts: Sequence[GiftText]) -> Vectors:
+        titles = self._parts([self._reading(text.title[:TITLE_CHARACTERS]) for text in texts])
+        described = [self._features_of(text.description[:DESCRIPTION_CHARACTERS]) for text in texts]
+        descriptions = self._parts([_Reading(features, {}) for features in described])
+        categories = np.stack([self._category(text.category) for text in texts])
+        rows: Vectors = np.einsum("p,npd->nd", MIX, titles + DESCRIPTION * descriptions + CATEGORY * categories)
+        return rows
+
+    def _category(self, name: str) -> NDArray[np.float32]:
+        parts = self._categories.get(name)
+        if parts is None:
+            parts = self._parts([self._reading(name[:TITLE_CHARACTERS])])[0]
+            if len(self._categories) >= _CACHED_CATEGORIES:
+                self._categories = {}
+            self._categories[name] = parts
+        return parts
+
+    def _reading(self, text: str, *, query: bool = False) -> _Reading:
+        features = self._features_of(text)
+        return _Reading(features, self._lexicon.concepts_of([feature.token for feature in features], query=query))
+
+    def _features_of(self, text: str) -> list[_Feature]:
         known = self._features
         features: list[_Feature] = []
         for word in dict.fromkeys(_WORD.findall(fold(text))):
@@ -114,30 +139,42 @@ class LocalEmbedder:
             features.append(self._learn(word) if feature is None else feature)
         return features
 
-    def _parts(self, features: Sequence[_Feature], *, concepts: bool, query: bool = False) -> NDArray[np.float32]:
-        """Words, letters and concepts of one text, each of unit length or zero."""
-        sums = np.zeros(3 * DIMENSIONS, dtype=np.float32)
-        if features:
-            places = np.concatenate([feature.places for feature in features])
-            values = np.concatenate([feature.values for feature in features])
-            sums[: 2 * DIMENSIONS] = np.bincount(places, values, 2 * DIMENSIONS)
-            first = next((feature for feature in features if feature.noun), None)
+    def _parts(self, readings: Sequence[_Reading]) -> NDArray[np.float32]:
+        """Words, letters and concepts of each text, each of unit length or zero. All texts are summed in one sweep."""
+        places: list[NDArray[np.intp]] = []
+        values: list[NDArray[np.float32]] = []
+        ends: list[int] = []
+        for reading in readings:
+            for feature in reading.features:
+                places.append(feature.places)
+                values.append(feature.values)
+            first = next((feature for feature in reading.features if feature.noun), None)
             if first is not None:
-                sums[first.places] += (_FIRST_NOUN - 1) * first.values
-            if concepts:
-                self._add_concepts(sums, self._lexicon.concepts_of([f.token for f in features], query=query))
-        parts = sums.reshape(3, DIMENSIONS)
-        lengths = np.sqrt(np.einsum("ij,ij->i", parts, parts))
+                places.append(first.places)
+                values.append(first.extra)
+            for concept, weight in reading.concepts.items():
+                where, signs = self._concept(concept)
+                places.append(where)
+                values.append(weight * signs)
+            ends.append(len(places))
+        size = 3 * DIMENSIONS
+        if not places:
+            return np.zeros((len(readings), 3, DIMENSIONS), dtype=np.float32)
+        sizes = np.fromiter(map(len, places), dtype=np.intp, count=len(places))
+        per_text = np.diff(np.concatenate(([0], np.cumsum(sizes)))[[0, *ends]])
+        offsets = np.repeat(np.arange(len(readings)) * size, per_text)
+        sums = np.bincount(np.concatenate(places) + offsets, np.concatenate(values), size * len(readings))
+        parts = sums.reshape(len(readings), 3, DIMENSIONS).astype(np.float32)
+        lengths = np.sqrt(np.einsum("npd,npd->np", parts, parts))
         lengths[lengths == 0] = 1
-        scaled: NDArray[np.float32] = parts / lengths[:, np.newaxis]
+        scaled: NDArray[np.float32] = parts / lengths[:, :, np.newaxis]
         return scaled
 
-    def _add_concepts(self, sums: NDArray[np.float32], found: dict[str, float]) -> None:
-        for concept, weight in found.items():
-            feature = self._concepts.get(concept)
-            if feature is None:
-                feature = self._concepts[concept] = _hashed([concept], _CONCEPT_PLACES, CONCEPTS)
-            sums[feature[0]] += weight * feature[1]
+    def _concept(self, concept: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        found = self._concepts.get(concept)
+        if found is None:
+            found = self._concepts[concept] = _hashed([concept], _CONCEPT_PLACES, CONCEPTS)
+        return found
 
     def _learn(self, word: str) -> _Feature:
         known = self._language.word(word)
@@ -153,12 +190,13 @@ class LocalEmbedder:
             weight = _ADJECTIVE if known.adjective else _OTHER
         words = _hashed(known.lemmas[:1], _WORD_PLACES, WORDS)
         letters = _hashed(_grams(word), 1, LETTERS)
+        values = np.concatenate([words[1], letters[1]]) * np.float32(weight)
         feature = _Feature(
             token=Token(word, known, 0, script, joined=False),
-            weight=weight,
             noun=known.noun and not filler and script != "num",
             places=np.concatenate([words[0], letters[0]]),
-            values=np.concatenate([words[1], letters[1]]) * np.float32(weight),
+            values=values,
+            extra=values * np.float32(_FIRST_NOUN - 1),
         )
         if len(self._features) >= self._cached_words:
             self._features = {}

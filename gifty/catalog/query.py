@@ -1,0 +1,56 @@
+"""Reading a query, and planning how to answer it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from gifty.catalog.search_models import Space
+from gifty.catalog.search_sql import Words
+from gifty.ontology.text import Language, fold
+
+QUERY_CHARACTERS: Final = 300
+MOST_WORDS: Final = 12
+MOST_SUSPECTS: Final = 4
+EXACT_ROWS: Final = 10_000
+"""Up to here every matching row is compared: 0.7 ms per thousand, and HNSW under a filter this narrow takes as long."""
+EXACT_SHARE: Final = 0.03
+"""Below this share of the catalogue HNSW would lose too many of the nearest."""
+MOST_EXACT_ROWS: Final = 50_000
+SHALLOW, DEEP = 64, 128
+"""How many gifts each leg contributes to a page of usual, and of great length."""
+
+_WORD: Final = re.compile(r"[a-zа-я]+|\d+")
+_SHORTEST_SUSPECT: Final = 4
+_GIFTS: Final = frozenset("подарок подарить подарочный идея gift gifts present presents idea ideas".split())
+
+
+class QueryReader:
+    """Takes the words out of what somebody typed."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+
+    def words(self, text: str) -> Words | None:
+        """The words to look for, or None when the text has none. "Gift" says nothing among gifts unless it stands alone."""
+        every = list(dict.fromkeys(_WORD.findall(fold(text[:QUERY_CHARACTERS]))))[:MOST_WORDS]
+        telling = [word for word in every if self._language.word(word).lemmas[0] not in _GIFTS] or every
+        if not telling:
+            return None
+        suspects = [word for word in telling if self._is_suspect(word)]
+        return Words(tuple(telling), tuple(suspects[:MOST_SUSPECTS]))
+
+    def _is_suspect(self, word: str) -> bool:
+        return len(word) >= _SHORTEST_SUSPECT and word.isalpha() and not self._language.word(word).known
+
+
+def compares_all(matching: int, total: int, space: Space) -> bool:
+    """Whether to compare every matching row rather than to walk the HNSW graph."""
+    if space.segment is None or matching <= EXACT_ROWS:
+        return True
+    return matching <= min(EXACT_SHARE * total, MOST_EXACT_ROWS)
+
+
+def depth_for(limit: int) -> int:
+    """How many gifts each leg contributes, so that one page never outruns it."""
+    return SHALLOW if limit < SHALLOW else DEEP
