@@ -69,7 +69,7 @@ class Actor:
     async def started(self) -> None:
         """Called before the first message; children are spawned and timers set here."""
 
-    async def restarted(self, cause: BaseException) -> None:
+    async def restarted(self, cause: BaseException) -> None:  # noqa: ARG002 - for those who override it
         """Called instead of ``started`` on an incarnation that follows a failure; does the same by default."""
         await self.started()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .context import Context
@@ -43,6 +43,7 @@ class Cell:
         self.timers = Timers(self)
         self.supervisor = Supervisor(self, beyond)
         self.watchers: dict[Cell, None] = {}
+        self.retired: Callable[[], None] | None = None
         self.kind = ""
         self.state = State.SUSPENDED
         self.since = self.clock.wall()
@@ -131,6 +132,7 @@ class Cell:
 
         With an error the state is failed instead of stopped.
         """
+        self.epoch += 1
         for child in reversed(self.supervisor.children.values()):
             child.retire(error=error)
         if error is not None:
@@ -141,6 +143,8 @@ class Cell:
         for watcher in self.watchers:
             watcher.notify(Terminated(self.path, failed=error is not None))
         self.watchers.clear()
+        if self.retired is not None:
+            self.retired()
 
     def watched_by(self, watcher: Cell) -> None:
         """Tell the watcher when this actor stops for good."""
@@ -312,13 +316,13 @@ class Cell:
         self.bury(item, Reason.CANCELLED if cancelled else Reason.FAILED, error)
 
     def _refuse(self, item: Any) -> None:
-        if type(item) is Envelope:
-            if item.reply.done():
-                self.meter.skipped += 1
-                return
+        if type(item) is not Envelope:
+            self.bury(item, Reason.STOPPED)
+        elif item.reply.done():
+            self.meter.skipped += 1
+        else:
+            # The asker learns of it, so that no letter is needed.
             item.refuse(ActorStopped(self.path))
-            item = item.message
-        self.bury(item, Reason.STOPPED)
 
     def bury(self, message: Any, reason: Reason, error: BaseException | None = None) -> None:
         """Make the message a dead letter."""

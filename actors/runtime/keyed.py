@@ -29,9 +29,7 @@ CLOCK_GRAIN = 1e-3
 class Region(Actor):
     """The parent of all actors of one keyed class."""
 
-    def __init__(
-        self, template: ChildSpec, factory: Callable[[str], Actor], idle_after: float, max_live: int
-    ) -> None:
+    def __init__(self, template: ChildSpec, factory: Callable[[str], Actor], idle_after: float, max_live: int) -> None:
         self.cell: Cell
         self._template = template
         self._factory = factory
@@ -43,31 +41,27 @@ class Region(Actor):
         """Take the cell whose children the keyed actors are."""
         self.cell = cell
         cell.supervisor.removed = self._room
+        cell.retired = self._wake_everybody
 
-    async def restarted(self, cause: BaseException) -> None:
+    async def restarted(self, _: BaseException) -> None:
         """Activate the keys whose messages are still waiting."""
         for child in list(self.cell.supervisor.children.values()):
             if child.mailbox.data:
                 self._watch_idleness(self.cell.supervisor.spawn(child.spec))
-
-    async def stopping(self) -> None:
-        """Let nobody wait for room that will not come."""
-        while self._waiting:
-            self._room()
+        self._wake_everybody()
 
     def find(self, name: str) -> Cell | None:
         """The live cell of a key, by its quoted name."""
         return self.cell.supervisor.children.get(name)
 
     def activate_now(self, name: str, key: str) -> Cell:
-        """The cell of a key; raises KeysExhausted if that needs waiting, ActorStopped on the way out."""
+        """The cell of a key; raises KeysExhausted if that needs waiting, ActorStopped if it will not be."""
         cell = self.find(name)
         if cell is not None:
             return cell
-        system = self.cell.system
-        if system.closing and not system.is_insider():
+        if self.cell.mailbox.closed:
             raise ActorStopped(self.cell.path)
-        if len(self.cell.supervisor.children) >= self._max_live:
+        if not self.cell.supervisor.open or len(self.cell.supervisor.children) >= self._max_live:
             self._evict()
             raise KeysExhausted(self.cell.path)
         spec = replace(self._template, name=name, factory=partial(self._factory, key))
@@ -96,6 +90,10 @@ class Region(Actor):
             if not waiting.done():
                 waiting.set_result(None)
                 return
+
+    def _wake_everybody(self) -> None:
+        while self._waiting:
+            self._room()
 
     def _idle(self) -> list[Cell]:
         cells = self.cell.supervisor.children.values()

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -80,34 +80,29 @@ class MessageCodec:
             raise NotSerialisable(f"unknown message type {encoded['type']!r}")
         try:
             return typing.cast("Message", _decode(encoded["fields"], message_type))
-        except (TypeError, ValueError, ArithmeticError, KeyError, AttributeError) as error:
+        except _MISFITS as error:
             raise NotSerialisable(f"{encoded['type']}: {error}") from error
 
 
-_TEXT_FORMS: dict[type, typing.Callable[[str], Any]] = {
-    datetime: datetime.fromisoformat,
-    date: date.fromisoformat,
-    timedelta: lambda text: timedelta(seconds=float(text)),
-    Decimal: Decimal,
-    UUID: UUID,
-    bytes: base64.b64decode,
+_TEXT_FORMS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+    datetime: (datetime.isoformat, datetime.fromisoformat),
+    date: (date.isoformat, date.fromisoformat),
+    timedelta: (lambda span: repr(span.total_seconds()), lambda text: timedelta(seconds=float(text))),
+    Decimal: (str, Decimal),
+    UUID: (str, UUID),
+    bytes: (lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
 }
+_MISFITS = (TypeError, ValueError, ArithmeticError, KeyError, AttributeError)
 
 
 def _encode(value: Any) -> Any:
+    if type(value) in _TEXT_FORMS:
+        return _TEXT_FORMS[type(value)][0](value)
     match value:
         case Enum():
             return value.value
         case None | bool() | int() | float() | str():
             return value
-        case datetime() | date():
-            return value.isoformat()
-        case timedelta():
-            return repr(value.total_seconds())
-        case Decimal() | UUID():
-            return str(value)
-        case bytes():
-            return base64.b64encode(value).decode("ascii")
         case list() | tuple() | set() | frozenset():
             return [_encode(item) for item in value]
         case dict() if all(isinstance(key, str) for key in value):
@@ -141,7 +136,7 @@ def _decode(value: Any, hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
     if hint in _TEXT_FORMS:
-        return _TEXT_FORMS[hint](value)
+        return _TEXT_FORMS[hint][1](value)
     accepted = (int, float) if hint is float else hint or types.NoneType
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise TypeError(f"{value!r} is not {hint}")
@@ -152,7 +147,7 @@ def _decode_union(value: Any, members: tuple[Any, ...]) -> Any:
     for member in members:
         try:
             return _decode(value, member)
-        except (TypeError, ValueError, ArithmeticError, KeyError, AttributeError):
+        except _MISFITS:
             continue
     raise TypeError(f"{value!r} is none of {members}")
 
@@ -162,7 +157,7 @@ def _decode_collection(value: Any, origin: Any, arguments: tuple[Any, ...]) -> A
         return {key: _decode(item, arguments[1]) for key, item in value.items()}
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is not a list")
-    if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
+    if origin is tuple and arguments[1:] != (Ellipsis,):
         return tuple(_decode(item, hint) for item, hint in zip(value, arguments, strict=True))
     build = origin if origin in (tuple, list, set, frozenset) else tuple
     return build(_decode(item, arguments[0]) for item in value)

@@ -39,6 +39,11 @@ class Supervisor:
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether children can be started."""
+        return self._open
+
     # -- children ---------------------------------------------------------------------------------
 
     def reopen(self) -> None:
@@ -70,9 +75,9 @@ class Supervisor:
 
     async def stop_child(self, name: str) -> None:
         """Stop a child for good; raises NoSuchActor, or ActorStopped if the supervisor ends first."""
-        child = self._child(name)
 
         async def step() -> None:
+            child = self._child(name)
             await child.halt()
             self._remove(child)
 
@@ -80,9 +85,9 @@ class Supervisor:
 
     async def restart_child(self, name: str) -> None:
         """Start a child afresh, failed or not, its record forgotten; raises as ``stop_child``."""
-        child = self._child(name)
 
         async def step() -> None:
+            child = self._child(name)
             await child.halt()
             self._restarts.pop(child, None)
             child.failures_in_a_row = 0
@@ -240,12 +245,21 @@ class Supervisor:
     async def _take(self, step: Step, done: asyncio.Future[None] | None) -> None:
         try:
             await step()
-        finally:
+        except asyncio.CancelledError:
+            if done is not None and not done.done():
+                done.set_exception(ActorStopped(self._cell.path))
+            raise
+        except Exception as error:
+            if done is None:
+                self._cell.system.log.exception("the supervisor of %s stumbled", self._cell.path)
+            elif not done.done():
+                done.set_exception(error)
+        else:
             if done is not None and not done.done():
                 done.set_result(None)
 
-    async def shut(self, until: float = math.inf) -> None:
-        """Take no further step and halt the children, last started first; ``until`` as for Cell.halt."""
+    async def freeze(self) -> None:
+        """Take no further step: start no child, restart none."""
         self._open = False
         task, self._task = self._task, None
         if task is not None:
@@ -258,6 +272,10 @@ class Supervisor:
             if done is not None and not done.done():
                 done.set_exception(ActorStopped(self._cell.path))
         self._steps.clear()
+
+    async def shut(self, until: float = math.inf) -> None:
+        """Take no further step and halt the children, last started first; ``until`` as for Cell.halt."""
+        await self.freeze()
         children = reversed(list(self.children.values()))
         if self._beyond is Beyond.STOP:
             # Keys do not depend on one another, and there may be thousands of them.

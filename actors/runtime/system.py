@@ -27,7 +27,8 @@ _inside: contextvars.ContextVar[ActorSystem | None] = contextvars.ContextVar("ac
 
 # The share of a stop's deadline that draining may take; the rest is for stopping hooks.
 DRAIN_SHARE = 0.8
-DRAIN_POLL = 0.005
+# Seconds between two looks at whether everything has been handled.
+SHORTEST_POLL, LONGEST_POLL = 0.001, 0.05
 
 
 class ActorSystem:
@@ -160,6 +161,8 @@ class ActorSystem:
         await self._supervisor_of(cell).stop_child(cell.spec.name)
 
     def _supervisor_of(self, cell: Cell) -> Supervisor:
+        if self.closing:
+            raise ActorStopped("the system is closing")
         return (cell.parent or self._root).supervisor
 
     def tree(self) -> ActorSnapshot:
@@ -198,6 +201,8 @@ class ActorSystem:
             cell.timers.cancel_all()
         drained = await self._drain(began + DRAIN_SHARE * deadline)
         self.observe(self._root.path, "drained" if drained else "drain deadline")
+        # From here on nothing is restarted anywhere, so that everything stops once and in order.
+        await asyncio.gather(*(cell.supervisor.freeze() for cell in self._root.family()))
         self._ended.clear()
         await self._root.supervisor.shut(began + deadline)
         self._root.retire()
@@ -206,10 +211,12 @@ class ActorSystem:
         )
 
     async def _drain(self, until: float) -> bool:
+        pause = SHORTEST_POLL
         while not all(cell.quiet for cell in self._root.family() if cell is not self._root):
             if self.clock.now() >= until:
                 return False
-            await asyncio.sleep(DRAIN_POLL)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_POLL)
         return True
 
     # -- for the cells ----------------------------------------------------------------------------
