@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gifty.commands.database import database_address
+from gifty.storage import database_address
 from gifty.core import migrations
 from gifty.settings import Settings
 

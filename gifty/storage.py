@@ -1,4 +1,4 @@
-"""The database every command works on: the configured one, or the embedded one for as long as the command runs."""
+"""Where the data lives: the configured one, or the embedded one for as long as the command runs."""
 
 from __future__ import annotations
 
