@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from gifty.app import document
+
 from gifty.core.migrations import shipped
 from gifty.settings import load_settings
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
-from gifty.storage import database_address
 from gifty.core import migrations
 from gifty.core.database import Database
 from gifty.core.errors import Unavailable
 from gifty.settings import Settings
+from gifty.storage import database_address
 
 _ENOUGH_DISK: Final = 2 << 30
 _LARGEST_CLOCK_SKEW: Final = 5.0

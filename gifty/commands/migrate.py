@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from gifty.storage import database_address
 from gifty.core import migrations
 from gifty.settings import Settings
+from gifty.storage import database_address
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
