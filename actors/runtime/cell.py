@@ -7,23 +7,20 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .context import Context
 from .dead_letters import Reason, describe
-from .errors import ActorStopped, ActorStuck, AskFailed, Unhandled
+from .errors import ActorStopped, ActorStuck
+from .incarnation import live
 from .mailbox import Envelope, Mailbox
 from .messages import Terminated
 from .ref import Ref
-from .snapshot import RING, ActorSnapshot, Meter, State
+from .snapshot import ActorSnapshot, Meter, State
 from .supervisor import Supervisor
 from .timers import Timers
 
 if TYPE_CHECKING:
-    from .actor import Actor
     from .spec import Beyond, ChildSpec
     from .system import ActorSystem
 
-# An actor with a never-empty mailbox lets the others run after this many messages.
-BATCH = 128
 # Seconds for a cancelled task to unwind when there is no time left.
 LAST_GRACE = 0.05
 
@@ -53,8 +50,8 @@ class Cell:
         self.idle_since = self.began_at
         self.passivating = False
         self.closing = False
-        self._halting = False
-        self._paused = False
+        self.halting = False
+        self.paused = False
         self._task: asyncio.Task[None] | None = None
 
     # -- from outside -----------------------------------------------------------------------------
@@ -68,14 +65,14 @@ class Cell:
             self.retire(error=ActorStuck(self.path))
             return
         self.epoch += 1
-        self.closing = self._halting = self.passivating = False
+        self.closing = self.halting = self.passivating = False
         self.mailbox.reopen(to_insiders_only=self.system.closing)
         # Stop, pause and notices may have come while nobody was there to see them.
         self.mailbox.urgent = True
         self.supervisor.reopen()
         self.began_at = self.idle_since = self.clock.now()
         self.enter(State.STARTING)
-        self._task = self.system.own_task(self._live(cause), self.path)
+        self._task = self.system.own_task(live(self, cause), self.path)
         self._task.add_done_callback(self._ended)
 
     def request_end(self) -> None:
@@ -90,12 +87,12 @@ class Cell:
 
     def pause(self) -> None:
         """Handle no messages after the one in hand; control goes on."""
-        self._paused = True
+        self.paused = True
         self.mailbox.interrupt()
 
     def resume(self) -> None:
         """Handle messages again."""
-        self._paused = False
+        self.paused = False
         self.mailbox.interrupt()
 
     async def halt(self, until: float = math.inf) -> None:
@@ -108,7 +105,7 @@ class Cell:
         task = self._task
         if task is None:
             return
-        self._halting = True
+        self.halting = True
         self.enter(State.STOPPING)
         self.request_end()
         grace = self.spec.stop_timeout
@@ -206,114 +203,7 @@ class Cell:
             children=tuple(child.snapshot() for child in self.supervisor.children.values()),
         )
 
-    # -- inside the incarnation's task ------------------------------------------------------------
-
-    async def _live(self, cause: BaseException | None) -> None:
-        actor = self.spec.factory()
-        actor.context = Context(self)
-        self.kind = type(actor).__name__
-        self.system.codec.register(*type(actor).handlers)
-        try:
-            await (actor.started() if cause is None else actor.restarted(cause))
-            self.supervisor.retire_orphans()
-            await self._serve(actor)
-        finally:
-            self.timers.cancel_all()
-            await self._close(actor)
-
-    async def _close(self, actor: Actor) -> None:
-        try:
-            async with asyncio.timeout(self.spec.stop_timeout):
-                await actor.stopping()
-        except Exception as error:
-            # Why the incarnation ended matters more than that its farewell went wrong.
-            self.meter.last_error = describe(error)
-            self.system.log.exception("%s: the stopping hook failed", self.path)
-
-    async def _serve(self, actor: Actor) -> None:
-        mailbox, meter, stopwatch = self.mailbox, self.meter, self.clock.stopwatch
-        data, durations, handlers = mailbox.data, meter.durations, type(actor).handlers
-        while True:
-            began = stopwatch()
-            for _ in range(BATCH):
-                if mailbox.urgent and not await self._attend(actor):
-                    return
-                if not data:
-                    self.idle_since = self.clock.now()
-                    await mailbox.wait()
-                    break
-                message = data.popleft()
-                if mailbox.crowded:
-                    mailbox.let_in()
-                handler = handlers.get(type(message))
-                if handler is None:
-                    message = mailbox.unwrap(message)
-                try:
-                    if handler is not None:
-                        await handler(actor, message)
-                    elif not await self._handle_with_care(actor, message):
-                        continue
-                except BaseException as error:
-                    self._drop_in_hand(message, error)
-                    raise
-                now = stopwatch()
-                durations[meter.handled % RING] = now - began
-                meter.handled += 1
-                began = now
-            else:
-                await asyncio.sleep(0)
-
-    async def _attend(self, actor: Actor) -> bool:
-        """See to the control lane; False when it says to end."""
-        mailbox = self.mailbox
-        while True:
-            mailbox.urgent = False
-            while mailbox.notices:
-                await self._handle_notice(actor, mailbox.notices.popleft())
-            if self.closing:
-                return False
-            if not self._paused:
-                self.enter(State.RUNNING)
-                return True
-            self.enter(State.PAUSED)
-            await mailbox.wait()
-
-    async def _handle_notice(self, actor: Actor, notice: Terminated) -> None:
-        try:
-            await self._handle_with_care(actor, notice)
-        except BaseException as error:
-            self._drop_in_hand(notice, error)
-            raise
-
-    async def _handle_with_care(self, actor: Actor, item: Any) -> bool:
-        """Handle what is not simply a told message of a known type; False if there was nothing to do."""
-        envelope = item if type(item) is Envelope else None
-        message = item if envelope is None else envelope.message
-        if envelope is not None and envelope.reply.done():
-            self.meter.skipped += 1
-            return False
-        handler = type(actor).handlers.get(type(message))
-        if handler is None:
-            error = Unhandled(f"{self.path} has no handler for {type(message).__qualname__}")
-            self.bury(message, Reason.UNHANDLED, error)
-            if envelope is not None:
-                envelope.refuse(error)
-            return False
-        result = await handler(actor, message)
-        if envelope is not None and not envelope.reply.done():
-            envelope.reply.set_result(result)
-        return True
-
     # -- endings ----------------------------------------------------------------------------------
-
-    def _drop_in_hand(self, item: Any, error: BaseException) -> None:
-        cancelled = isinstance(error, asyncio.CancelledError) and self._halting
-        if type(item) is Envelope:
-            refusal: Exception = ActorStopped(self.path) if cancelled else AskFailed(f"{self.path}: {describe(error)}")
-            refusal.__cause__ = error
-            item.refuse(refusal)
-            item = item.message
-        self.bury(item, Reason.CANCELLED if cancelled else Reason.FAILED, error)
 
     def _refuse(self, item: Any) -> None:
         if type(item) is not Envelope:
@@ -338,12 +228,12 @@ class Cell:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None and not (task.cancelled() and self._halting):
+        if error is not None and not (task.cancelled() and self.halting):
             self.note_failure(error)
         self.system.note_end(self.path)
         if self.state is not State.FAILED:
             self.enter(State.SUSPENDED)
-        if not self._halting and self.parent is not None:
+        if not self.halting and self.parent is not None:
             supervisor = self.parent.supervisor
             epoch = self.epoch
             supervisor.post(lambda: supervisor.child_ended(self, epoch, error))

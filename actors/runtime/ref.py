@@ -12,7 +12,6 @@ from .messages import Message, Question
 
 if TYPE_CHECKING:
     from .cell import Cell
-    from .clock import Clock
 
 R = TypeVar("R")
 
@@ -90,19 +89,14 @@ class Ref:
             if not mailbox.waits:
                 raise MailboxFull(self.path)
             mailbox.admit_later(envelope)
-        return cast("R", await _answer(envelope, self._cell.clock, timeout, self.path))
-
-
-async def _answer(envelope: Envelope, clock: Clock, timeout: float, path: str) -> Any:
-    """The reply, or the error in its place; AskTimeout after so many seconds."""
-    deadline = clock.call_later(timeout, _expire, envelope, path, timeout)
-    try:
-        outcome = await envelope.reply
-    finally:
-        deadline.cancel()
-    if type(outcome) is Refusal:
-        raise outcome.error
-    return outcome
+        deadline = self._cell.clock.call_later(timeout, _expire, envelope, self.path, timeout)
+        try:
+            outcome = await reply
+        finally:
+            deadline.cancel()
+        if type(outcome) is Refusal:
+            raise outcome.error
+        return cast("R", outcome)
 
 
 def _expire(envelope: Envelope, path: str, timeout: float) -> None:

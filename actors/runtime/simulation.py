@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -23,19 +24,6 @@ class SimulationDeadlock(AssertionError):
     """Everything waits, and nothing is due that could end the wait."""
 
 
-class _Nothing:
-    """In the place of a selector: no file is ever ready, and waiting for one is what moves the clock."""
-
-    def __init__(self, loop: SimulationLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise SimulationDeadlock("nothing is ready and nothing is due")
-        self._loop.advance(timeout)
-        return []
-
-
 class SimulationLoop(asyncio.BaseEventLoop):
     """An event loop in virtual seconds from zero, whose ready tasks run in an order drawn from the seed.
 
@@ -43,34 +31,48 @@ class SimulationLoop(asyncio.BaseEventLoop):
     """
 
     _ready: deque[asyncio.Handle]
+    _scheduled: list[Any]
+    _stopping: bool
 
     def __init__(self, random: Random) -> None:
         super().__init__()
         self._now = 0.0
         self._random = random
-        self._clock_resolution = 1e-9
-        self._selector = _Nothing(self)
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._now
 
-    def advance(self, seconds: float) -> None:
-        """Move the clock forward."""
-        self._now += seconds
-
     def _run_once(self) -> None:
         ready = self._ready
         if len(ready) > 1:
-            places = [place for place, handle in enumerate(ready) if _steps_a_task(handle)]
-            steps = [ready[place] for place in places]
-            self._random.shuffle(steps)
-            for place, step in zip(places, steps, strict=True):
-                ready[place] = step
-        super()._run_once()  # type: ignore[misc]
+            self._shuffle_tasks()
+        self._ring_timers(may_wait=not ready and not self._stopping)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - what the base loop does
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are no events but time."""
+    def _shuffle_tasks(self) -> None:
+        ready = self._ready
+        places = [place for place, handle in enumerate(ready) if _steps_a_task(handle)]
+        steps = [ready[place] for place in places]
+        self._random.shuffle(steps)
+        for place, step in zip(places, steps, strict=True):
+            ready[place] = step
+
+    def _ring_timers(self, *, may_wait: bool) -> None:
+        """Make due timers ready; with nothing else to do, the next one is due now."""
+        scheduled = self._scheduled
+        while scheduled and (may_wait or scheduled[0].when() <= self._now or scheduled[0].cancelled()):
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False  # noqa: SLF001 - as above
+            if not handle.cancelled():
+                self._now = max(self._now, handle.when())
+                self._ready.append(handle)
+                may_wait = False
+        if may_wait:
+            raise SimulationDeadlock("nothing is ready and nothing is due")
 
     def _write_to_self(self) -> None:
         """No other thread ever has to wake this loop."""
