@@ -1,0 +1,1 @@
+"""From a person to gifts: the quiz, the profile of the recipient, ranking, reasons."""

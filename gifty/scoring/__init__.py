@@ -1,0 +1,1 @@
+"""Judging gifts: the gift matrix and the profile of each gift."""
