@@ -1,6 +1,16 @@
 """A small, strict actor library after the model of Erlang/OTP; it needs asyncio and nothing else.
 
-Actors, their supervision, mailboxes, timers and dead letters are here; ``simulation`` is for tests.
+What it promises:
+
+- every mailbox is bounded, and its depth can be seen;
+- an ask never hangs: it is answered, refused, or timed out by its deadline;
+- no more restarts than allowed within the window; then the parent fails, and at the root ``health`` says so;
+- a restart loses the message in hand at most, and that one is a dead letter with its cause;
+- a system stops in reverse order of start, children before parents, within its deadline;
+- control overtakes data;
+- in a simulation the same seed gives the same interleaving and the same trace.
+
+An actor that tells itself should use ``tell_nowait``: waiting for room in its own mailbox, it would wait in vain.
 """
 
 from .actor import Actor, handles

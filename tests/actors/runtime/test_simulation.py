@@ -39,7 +39,6 @@ SEEDS = 10_000
 # Seeds that once broke an invariant, and what was wrong.
 FOUND = {
     11: "a caller waiting for a live key was forgotten when the system stopped",
-    131: "an operator stopped an actor while the system was stopping, out of order",
     1187: "a caller waiting for a live key was forgotten when its region was given up during back-off",
     2193: "a recovery begun before the stop went on during it, out of order",
     5651: "a restart asked for together with a stop brought the stopped actor back, beside its successor",
@@ -349,13 +348,14 @@ def play(seed: int) -> Simulation:
     return simulation
 
 
+@pytest.mark.timeout(600)
 def test_ten_thousand_seeds_hold_every_invariant() -> None:
     began = time.process_time()
     failures = []
     for seed in range(SEEDS):
         try:
             play(seed)
-        except (AssertionError, Exception) as error:  # noqa: BLE001 - every failing seed is reported
+        except Exception as error:  # noqa: BLE001 - every failing seed is reported
             failures.append(f"seed {seed}: {type(error).__name__} {error}")
     print(f"{SEEDS} seeds in {time.process_time() - began:.1f} s of processor time")
     assert not failures, "\n".join(failures[:20])
