@@ -128,6 +128,15 @@ class ActorSystem:
                 return KeyedRef(region, unquote(rest))
         return self._find(path).ref
 
+    async def settled(self, timeout: float) -> bool:
+        """Wait until every actor, and so every child it starts, is past its start; False after ``timeout`` seconds."""
+        until = self.clock.now() + timeout
+        while any(cell.state is State.STARTING for cell in self._root.family()):
+            if self.clock.now() >= until:
+                return False
+            await asyncio.sleep(SHORTEST_POLL)
+        return True
+
     def _find(self, path: str) -> Cell:
         cell: Cell | None = self._root
         for name in path.strip("/").split("/"):

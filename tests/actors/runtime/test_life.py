@@ -263,3 +263,15 @@ async def test_nothing_is_left_running_after_a_stop(system: ActorSystem) -> None
     await asyncio.sleep(5)
     await system.stop(deadline=5)
     assert not system._tasks
+
+
+async def test_one_can_wait_until_everything_has_started(system: ActorSystem) -> None:
+    class Sleeper(Clerk):
+        async def started(self) -> None:
+            await asyncio.sleep(3)
+
+    system.spawn(group("office", group("room", ChildSpec("sleeper", Sleeper))))
+    assert not await system.settled(timeout=1)
+    assert await system.settled(timeout=10)
+    assert system.ref("/office/room/sleeper").path == "/office/room/sleeper"
+    assert asyncio.get_running_loop().time() == pytest.approx(3, abs=0.1)
