@@ -23,15 +23,15 @@ class AccessLog:
     def __init__(self, lines_per_second: int) -> None:
         self._log = logging.getLogger("gifty.access")
         self._most = lines_per_second
-        self._second = -1
+        self._next_second = 0.0
         self._ordinary = 0
         self._denials = 0
         self._skipped = 0
 
     def wants(self, status: int, seconds: float, now: float) -> bool:
         """Whether this request gets a line. `now` is in monotonic seconds."""
-        if int(now) != self._second:
-            self._second, self._ordinary, self._denials = int(now), 0, 0
+        if now >= self._next_second:
+            self._next_second, self._ordinary, self._denials = now + 1.0, 0, 0
         if status >= _FAILURE or seconds >= _SLOW_SECONDS:
             return True
         if status in _DENIED:

@@ -7,7 +7,6 @@ from typing import Final
 
 import aiohttp_cors
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS: Final = ("Content-Type", "Authorization", "Idempotency-Key", "X-Request-ID")
@@ -21,19 +20,19 @@ class Cors:
     def __init__(self, app: web.Application, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
         self._anybody = "*" in self._origins
-        self._config = aiohttp_cors.setup(
-            app,
-            defaults={
-                origin: aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
-                    allow_credentials=origin != "*",
-                    expose_headers=_EXPOSED,
-                    allow_headers=_REQUEST_HEADERS,
-                    allow_methods=_METHODS,
-                    max_age=_MAX_AGE,
-                )
-                for origin in self._origins
-            },
-        )
+        defaults = {
+            origin: aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
+                allow_credentials=origin != "*",
+                expose_headers=_EXPOSED,
+                allow_headers=_REQUEST_HEADERS,
+                allow_methods=_METHODS,
+                max_age=_MAX_AGE,
+            )
+            for origin in self._origins
+        }
+        self._config = aiohttp_cors.CorsConfig(app, defaults=defaults)
+        # The library listens to every answer; we ask it only about those that a foreign page is waiting for.
+        self._dress = app.on_response_prepare.pop()
 
     def cover(self, router: web.UrlDispatcher) -> None:
         """Adds every route there is by now."""
@@ -42,12 +41,13 @@ class Cors:
             if len(resource) and not takes_all and isinstance(resource, web.Resource | web.StaticResource):
                 self._config.add(resource)
 
-    def complete(self, request: web.Request, headers: CIMultiDict[str]) -> None:
-        """Adds `Vary: Origin`, and what aiohttp-cors leaves out where no route was found."""
-        headers.add(hdrs.VARY, "Origin")
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers or is_preflight(request):
+    async def complete(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Adds what a waiting foreign page needs, also where no route was found."""
+        await self._dress(request, response)
+        headers = response.headers
+        if hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers or is_preflight(request):
             return
+        origin = request.headers[hdrs.ORIGIN]
         if origin in self._origins:
             headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
         elif not self._anybody:

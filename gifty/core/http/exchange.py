@@ -10,19 +10,19 @@ from gifty.core.http.route import Route
 
 
 class Exchange:
-    """One request and what is known of it so far."""
+    """One request and what is known of it so far. What most requests lack stays on the class."""
 
-    __slots__ = ("body", "effect", "path", "query", "rate_limit", "request_id", "route", "started")
+    query: dict[str, Any] | None = None
+    body: Any = None
+    path: dict[str, Any] | None = None
+    rate_limit: tuple[str, str] | None = None
+    effect = False
+    expired = False
 
     def __init__(self, request_id: str, route: Route | None, started: float) -> None:
         self.request_id = request_id
         self.route = route
         self.started = started
-        self.query: dict[str, Any] = {}
-        self.body: Any = None
-        self.path: dict[str, Any] = {}
-        self.rate_limit: tuple[str, str] | None = None
-        self.effect = False
 
 
 EXCHANGE: Final = web.RequestKey("exchange", Exchange)
@@ -30,7 +30,7 @@ EXCHANGE: Final = web.RequestKey("exchange", Exchange)
 
 def query_of(request: web.Request) -> dict[str, Any]:
     """The validated query, with the schema's defaults."""
-    return request[EXCHANGE].query
+    return request[EXCHANGE].query or {}
 
 
 def body_of(request: web.Request) -> Any:
@@ -40,7 +40,7 @@ def body_of(request: web.Request) -> Any:
 
 def path_of(request: web.Request) -> dict[str, Any]:
     """The values in the address, validated when the endpoint declares a schema for them."""
-    return request[EXCHANGE].path
+    return request[EXCHANGE].path or {}
 
 
 def request_id_of(request: web.Request) -> str:

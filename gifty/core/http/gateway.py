@@ -7,10 +7,11 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from gifty.core.clock import Clock
 from gifty.core.errors import GiftyError, TooManyRequests, Unavailable
@@ -19,12 +20,13 @@ from gifty.core.http.access_log import AccessLog
 from gifty.core.http.addresses import Addresses
 from gifty.core.http.conditional import with_tag
 from gifty.core.http.cors import Cors, is_preflight
+from gifty.core.http.deadlines import Deadlines
 from gifty.core.http.exchange import EXCHANGE, Exchange
 from gifty.core.http.idempotency.models import StoredAnswer
 from gifty.core.http.idempotency.requests import keyed_request, replay, stored
 from gifty.core.http.idempotency.service import IDEMPOTENCY
 from gifty.core.http.measures import HttpMeasures
-from gifty.core.http.rate_limits import Bucket, Decision, Limiter
+from gifty.core.http.rate_limits import Decision, Limiter, Rule
 from gifty.core.http.reading import BodyReader, PathReader, QueryReader
 from gifty.core.http.route import UNSAFE, Handler, Route, route_of
 from gifty.core.http.security import CrossSiteGuard, security_headers
@@ -33,6 +35,9 @@ from gifty.core.http.settings import HttpSettings
 log = logging.getLogger(__name__)
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_REQUEST_ID: Final = istr("X-Request-ID")
+_RATE_LIMIT: Final = istr("RateLimit")
+_RATE_LIMIT_POLICY: Final = istr("RateLimit-Policy")
 _NO_STORE: Final = "no-store"
 _NO_CACHE: Final = "no-cache"
 _FAILURE: Final = 400
@@ -41,7 +46,7 @@ _FAILURE: Final = 400
 class _Plan:
     """What has to be done for the requests of one route, worked out once."""
 
-    __slots__ = ("body", "cache", "counted", "label", "path", "query", "route", "seconds", "statuses")
+    __slots__ = ("body", "cache", "counted", "label", "path", "query", "route", "rules", "seconds", "statuses")
 
     def __init__(self, route: Route | None, settings: HttpSettings, *, label: str, counted: bool) -> None:
         self.route = route
@@ -52,12 +57,15 @@ class _Plan:
         self.body: BodyReader | None = None
         self.seconds: float | None = settings.request_seconds
         self.cache = _NO_CACHE
+        self.rules: tuple[Rule, ...] = (Rule(settings.limits),)
         self.statuses: frozenset[int] | None = None
         if route is None:
             return
         self.cache = route.cache or (_NO_CACHE if route.etag else _NO_STORE)
         self.statuses = route.statuses
         self.seconds = None if route.streams else route.seconds or settings.request_seconds
+        if route.limits:
+            self.rules = (Rule(route.limits, f"{route.method} {route.path} "), *self.rules)
         if route.query is not None:
             self.query = QueryReader(route.query)
         if route.has_path_values:
@@ -75,6 +83,7 @@ class Gateway:
         *,
         clock: Clock,
         measures: HttpMeasures,
+        deadlines: Deadlines,
         addresses: Addresses,
         cors: Cors | None,
         limiter: Limiter | None,
@@ -82,6 +91,7 @@ class Gateway:
         self._settings = settings
         self._now = clock.monotonic
         self._measures = measures
+        self._deadlines = deadlines
         self._addresses = addresses
         self._cors = cors
         self._limiter = limiter
@@ -101,20 +111,23 @@ class Gateway:
         plan = self._plans.get(match.handler) or self._make_plan(match)
         exchange = Exchange(self._request_id(request), plan.route, started)
         request[EXCHANGE] = exchange
-        measures = self._measures
-        measures.in_flight += 1
+        self._deadlines.enter(exchange, plan.seconds)
         try:
             response = await self._answer(request, handler, plan, exchange)
+        except asyncio.CancelledError:
+            if not exchange.expired:
+                raise
+            response = self._failure(request, exchange, _overdue(plan))
         except Exception as error:  # noqa: BLE001 - this is where every failure ends
             response = self._failure(request, exchange, error)
         finally:
-            measures.in_flight -= 1
+            self._deadlines.leave(exchange)
         status = response.status
         now = self._now()
         seconds = now - started
-        measures.observe(request.method, plan.label, status, seconds)
+        self._measures.observe(request.method, plan.label, status, seconds)
         if plan.statuses is not None and status not in plan.statuses and request.method != hdrs.METH_OPTIONS:
-            measures.undocumented += 1
+            self._measures.undocumented += 1
             log.warning("%s %s answered %d, which its declaration lacks", request.method, plan.label, status)
         if self._access.wants(status, seconds, now):
             self._access.write(request, exchange, self._addresses.client_of(request).address, status, seconds)
@@ -127,16 +140,18 @@ class Gateway:
         headers[hdrs.SERVER] = "gifty"
         exchange = request.get(EXCHANGE)
         if exchange is None:
-            headers["X-Request-ID"] = self._request_id(request)
+            headers[_REQUEST_ID] = self._request_id(request)
             return
-        headers["X-Request-ID"] = exchange.request_id
+        headers[_REQUEST_ID] = exchange.request_id
         if exchange.rate_limit is not None:
-            headers["RateLimit"], headers["RateLimit-Policy"] = exchange.rate_limit
+            headers[_RATE_LIMIT], headers[_RATE_LIMIT_POLICY] = exchange.rate_limit
         if hdrs.CACHE_CONTROL not in headers:
             plan = self._plans.get(request.match_info.handler, self._unmatched)
             headers[hdrs.CACHE_CONTROL] = plan.cache if response.status < _FAILURE else _NO_STORE
         if self._cors is not None:
-            self._cors.complete(request, headers)
+            headers.add(hdrs.VARY, hdrs.ORIGIN)
+            if hdrs.ORIGIN in request.headers:
+                await self._cors.complete(request, response)
 
     async def _answer(
         self, request: web.Request, handler: Handler, plan: _Plan, exchange: Exchange
@@ -146,8 +161,12 @@ class Gateway:
             return _options(request)
         route = plan.route
         if self._limiter is not None and plan.counted and method != hdrs.METH_OPTIONS:
-            decision = self._limiter.hit(self._buckets(request, route), exchange.started)
-            self._obey(decision if isinstance(decision, Decision) else await decision, exchange)
+            decision = self._limiter.hit(self._addresses.client_of(request).group, plan.rules, exchange.started)
+            wait, state = decision if type(decision) is Decision else await cast("Awaitable[Decision]", decision)
+            exchange.rate_limit = state, plan.rules[0].policy
+            if wait:
+                self._measures.refused += 1
+                raise TooManyRequests("too many requests; slow down", retry_after=wait)
         if route is None:
             return await handler(request)
         if method in UNSAFE:
@@ -162,7 +181,7 @@ class Gateway:
         if route.idempotent:
             response = await self._once(request, handler, plan, route, raw)
         else:
-            response = await self._run(request, handler, plan.seconds)
+            response = await handler(request)
         return with_tag(request, response, route.etag) if route.etag else response
 
     async def _once(
@@ -178,16 +197,22 @@ class Gateway:
             caller=self._addresses.client_of(request).group,
         )
         if keyed is None:
-            return await self._run(request, handler, plan.seconds)
+            return await handler(request)
         service = request.app[IDEMPOTENCY]
         claim = await service.begin(keyed)
         if isinstance(claim, StoredAnswer):
             self._measures.replayed += 1
             return replay(claim)
         try:
-            response = await self._run(request, handler, plan.seconds)
+            response = await handler(request)
+        except asyncio.CancelledError:
+            if not exchange.expired:
+                raise
+            response = self._failure(request, exchange, _overdue(plan))
         except Exception as error:  # noqa: BLE001 - a failure is an answer too, and may have to be kept
             response = self._failure(request, exchange, error)
+        # What was done must be written down, however late it is.
+        self._deadlines.leave(exchange)
         if not isinstance(response, web.Response):
             raise TypeError(f"{plan.label} is idempotent and cannot stream")
         try:
@@ -195,18 +220,6 @@ class Gateway:
         except Unavailable:
             log.exception("the answer to an idempotency key could not be kept; its lease will run out")
         return response
-
-    async def _run(self, request: web.Request, handler: Handler, seconds: float | None) -> web.StreamResponse:
-        if seconds is None:
-            return await handler(request)
-        deadline = asyncio.timeout(seconds)
-        try:
-            async with deadline:
-                return await handler(request)
-        except TimeoutError:
-            if deadline.expired():
-                raise Unavailable(f"this took longer than {seconds:g} s and was given up") from None
-            raise
 
     def _failure(self, request: web.Request, exchange: Exchange, error: Exception) -> web.StreamResponse:
         if request.writer.output_size:
@@ -223,21 +236,8 @@ class Gateway:
         log.error("a request failed", exc_info=error, extra={"request_id": exchange.request_id})
         return errors.from_status(500, exchange.request_id)
 
-    def _buckets(self, request: web.Request, route: Route | None) -> tuple[Bucket, ...]:
-        group = self._addresses.client_of(request).group
-        everywhere = Bucket(group, self._settings.limits)
-        if route is None or not route.limits:
-            return (everywhere,)
-        return Bucket(f"{group} {route.method} {route.path}", route.limits), everywhere
-
-    def _obey(self, decision: Decision, exchange: Exchange) -> None:
-        exchange.rate_limit = decision.state, decision.policy
-        if not decision.allowed:
-            self._measures.refused += 1
-            raise TooManyRequests("too many requests; slow down", retry_after=decision.retry_after)
-
     def _request_id(self, request: web.BaseRequest) -> str:
-        given = request.headers.get("X-Request-ID")
+        given = request.headers.get(_REQUEST_ID)
         if given is not None and _GIVEN_ID.fullmatch(given):
             return given
         return f"{self._id_prefix}{next(self._ids):06x}"
@@ -251,6 +251,13 @@ class Gateway:
         counted = route.counted if route else not isinstance(resource, web.StaticResource)
         plan = self._plans[match.handler] = _Plan(route, self._settings, label=label, counted=counted)
         return plan
+
+
+def _overdue(plan: _Plan) -> Unavailable:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    return Unavailable(f"this took longer than {plan.seconds:g} s and was given up")
 
 
 def _options(request: web.Request) -> web.StreamResponse:

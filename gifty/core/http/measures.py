@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Final
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,8 +20,8 @@ _REMEMBERED_SAMPLES: Final = 240
 class HttpMeasures:
     """Requests by route template and status, how many are being served, and how late the event loop is."""
 
-    def __init__(self) -> None:
-        self.in_flight = 0
+    def __init__(self, serving: Sized) -> None:
+        self._serving = serving
         self.refused = 0
         self.replayed = 0
         self.undocumented = 0
@@ -66,7 +66,7 @@ class HttpMeasures:
                 buckets.append((bound, total))
             spread.add_metric([method, route, str(status)], buckets, series[-1])
         yield spread
-        yield GaugeMetricFamily("gifty_http_in_flight", "Requests being served.", self.in_flight)
+        yield GaugeMetricFamily("gifty_http_in_flight", "Requests being served.", len(self._serving))
         yield GaugeMetricFamily("gifty_loop_lag_seconds", "How late the event loop was just now.", self.lag)
         yield GaugeMetricFamily(
             "gifty_loop_lag_worst_seconds", "How late it was at worst in the last minute.", self.worst_lag

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Awaitable, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -10,88 +9,95 @@ from typing import Final, NamedTuple, Protocol
 from gifty.core.http.route import Limit
 
 _FIRST_SIZE: Final = 8
-_DOUBLE_BYTES: Final = 8
 
 
 class Decision(NamedTuple):
-    """Whether a request may pass, what to say about it, and after how many seconds another would."""
+    """After how many seconds the request may pass (0: now), and what to say about its limits."""
 
-    allowed: bool
+    wait: float
     state: str
-    policy: str
-    retry_after: float
 
 
-class Bucket(NamedTuple):
-    """A caller, and the limits that hold for it here."""
+class Rule:
+    """Limits that hold together: everywhere (`scope` is empty) or for one route."""
 
-    key: str
-    limits: tuple[Limit, ...]
+    __slots__ = ("limits", "longest", "policy", "scope", "spans")
+
+    def __init__(self, limits: Sequence[Limit], scope: str = "") -> None:
+        self.scope = scope
+        self.limits = tuple(limits)
+        self.longest = max(limit.seconds for limit in limits)
+        self.policy = ", ".join(f"{name_of(limit)};q={limit.requests};w={limit.seconds}" for limit in limits)
+        self.spans = tuple((limit.requests, float(limit.seconds), f"{name_of(limit)};r=") for limit in limits)
 
 
 class Limiter(Protocol):
     """Counts requests."""
 
-    def hit(self, buckets: Sequence[Bucket], now: float) -> Decision | Awaitable[Decision]:
-        """Lets one request pass, or not; a refused request does not count. `now` is in monotonic seconds."""
+    def hit(self, caller: str, rules: Sequence[Rule], now: float) -> Decision | Awaitable[Decision]:
+        """Lets one request pass, or not; a refused request does not count. `now` is in monotonic seconds.
+
+        The first rule is the one that the answer tells about.
+        """
         ...
 
 
 class _Caller:
-    """The times of a caller's latest requests, in a ring that is as large as its longest limit needs."""
+    """The times of a caller's latest requests: a ring, as large as the busiest window has needed so far."""
 
-    __slots__ = ("end", "limits", "starts", "times")
+    __slots__ = ("end", "longest", "mask", "spans", "starts", "times")
 
-    def __init__(self, limits: tuple[Limit, ...]) -> None:
-        self.limits = limits
-        self.times = array("d", bytes(_DOUBLE_BYTES * _FIRST_SIZE))
-        self.starts = [0] * len(limits)
+    def __init__(self, rule: Rule) -> None:
+        self.spans = rule.spans
+        self.longest = rule.longest
+        self.times = array("d", [0.0] * _FIRST_SIZE)
+        self.mask = _FIRST_SIZE - 1
+        self.starts = [0] * len(rule.spans)
         self.end = 0
 
     def wait(self, now: float) -> float:
         """Seconds until a request may pass; 0 when it may pass now."""
-        times, size, end = self.times, len(self.times), self.end
+        times, mask, end, starts = self.times, self.mask, self.end, self.starts
         wait = 0.0
-        for index, limit in enumerate(self.limits):
-            start, horizon = self.starts[index], now - limit.seconds
-            while start < end and times[start % size] <= horizon:
+        for index, (requests, seconds, _) in enumerate(self.spans):
+            start = starts[index]
+            horizon = now - seconds
+            while start < end and times[start & mask] <= horizon:
                 start += 1
-            self.starts[index] = start
-            if end - start >= limit.requests:
-                wait = max(wait, times[(end - limit.requests) % size] - horizon)
+            starts[index] = start
+            if end - start >= requests:
+                wait = max(wait, times[(end - requests) & mask] - horizon)
         return wait
 
     def record(self, now: float) -> None:
         """One request passes. Call `wait` first."""
-        size = len(self.times)
-        if self.end - min(self.starts) >= size:
-            self._grow(size)
-            size *= 2
-        self.times[self.end % size] = now
+        if self.end - min(self.starts) > self.mask:
+            self._grow()
+        self.times[self.end & self.mask] = now
         self.end += 1
 
-    def _grow(self, size: int) -> None:
+    def _grow(self) -> None:
         first = min(self.starts)
-        held = array("d", (self.times[index % size] for index in range(first, self.end)))
-        held.extend(array("d", bytes(_DOUBLE_BYTES * (2 * size - len(held)))))
+        held = array("d", [self.times[index & self.mask] for index in range(first, self.end)])
+        self.mask = 2 * self.mask + 1
+        held.extend([0.0] * (self.mask + 1 - len(held)))
         self.times = held
         self.starts = [start - first for start in self.starts]
         self.end -= first
 
-    def state(self, now: float, names: Sequence[str]) -> str:
-        """The `RateLimit` header: what is left of each limit, and the seconds until more is."""
-        times, size, parts = self.times, len(self.times), []
-        for index, limit in enumerate(self.limits):
-            start = self.starts[index]
-            left = limit.requests - (self.end - start)
-            seconds = math.ceil(times[start % size] + limit.seconds - now) if start < self.end else 0
-            parts.append(f"{names[index]};r={left};t={seconds}")
-        return ", ".join(parts)
+    def state(self, now: float) -> str:
+        """What is left of each limit, and the seconds until more is."""
+        times, mask, end, starts = self.times, self.mask, self.end, self.starts
+        said = ""
+        for index, (requests, seconds, name) in enumerate(self.spans):
+            start = starts[index]
+            more = int(times[start & mask] + seconds - now) + 1 if start < end else 0
+            said += f"{name}{requests - end + start};t={more}, "
+        return said[:-2]
 
-    @property
-    def latest(self) -> float:
-        """When the caller's last request passed."""
-        return self.times[(self.end - 1) % len(self.times)] if self.end else -math.inf
+    def is_idle(self, now: float) -> bool:
+        """Whether all its requests are forgotten by now."""
+        return not self.end or self.times[(self.end - 1) & self.mask] <= now - self.longest
 
 
 class LocalLimiter:
@@ -103,54 +109,44 @@ class LocalLimiter:
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._callers: dict[str, _Caller] = {}
-        self._words: dict[tuple[Limit, ...], tuple[tuple[str, ...], str]] = {}
-
-    def hit(self, buckets: Sequence[Bucket], now: float) -> Decision:
-        """As `Limiter.hit`."""
-        callers = [self._caller(bucket, now) for bucket in buckets]
-        wait = max([caller.wait(now) for caller in callers])
-        if not wait:
-            for caller in callers:
-                caller.record(now)
-        tightest = callers[0]
-        names, policy = self._described(tightest.limits)
-        return Decision(not wait, tightest.state(now, names), policy, wait)
 
     def __len__(self) -> int:
         return len(self._callers)
 
-    def _caller(self, bucket: Bucket, now: float) -> _Caller:
-        caller = self._callers.get(bucket.key)
-        if caller is None:
-            if len(self._callers) >= self._capacity:
-                self._make_room(now)
-            caller = self._callers[bucket.key] = _Caller(bucket.limits)
+    def hit(self, caller: str, rules: Sequence[Rule], now: float) -> Decision:
+        """As `Limiter.hit`."""
+        rule = rules[0]
+        first = self._callers.get(rule.scope + caller) or self._meet(rule.scope + caller, rule, now)
+        wait = first.wait(now)
+        if len(rules) == 1 and not wait:
+            first.record(now)
+            return Decision(0.0, first.state(now))
+        others = [
+            self._callers.get(other.scope + caller) or self._meet(other.scope + caller, other, now)
+            for other in rules[1:]
+        ]
+        for other in others:
+            wait = max(wait, other.wait(now))
+        if wait:
+            return Decision(wait, first.state(now))
+        first.record(now)
+        for other in others:
+            other.record(now)
+        return Decision(0.0, first.state(now))
+
+    def _meet(self, key: str, rule: Rule, now: float) -> _Caller:
+        if len(self._callers) >= self._capacity:
+            self._make_room(now)
+        caller = self._callers[key] = _Caller(rule)
         return caller
 
     def _make_room(self, now: float) -> None:
-        self._callers = {
-            key: caller
-            for key, caller in self._callers.items()
-            if caller.latest > now - max(limit.seconds for limit in caller.limits)
-        }
-        excess = len(self._callers) - self._capacity * 9 // 10
-        for key in list(self._callers)[: max(0, excess)]:
-            del self._callers[key]
-
-    def _described(self, limits: tuple[Limit, ...]) -> tuple[tuple[str, ...], str]:
-        words = self._words.get(limits)
-        if words is None:
-            names = tuple(name_of(limit) for limit in limits)
-            words = self._words[limits] = names, policy_of(limits)
-        return words
-
-
-def policy_of(limits: Sequence[Limit]) -> str:
-    """The `RateLimit-Policy` header (draft-ietf-httpapi-ratelimit-headers)."""
-    return ", ".join(f"{name_of(limit)};q={limit.requests};w={limit.seconds}" for limit in limits)
+        busy = [key for key, caller in self._callers.items() if not caller.is_idle(now)]
+        kept = busy[max(0, len(busy) - self._capacity * 9 // 10) :]
+        self._callers = {key: self._callers[key] for key in kept}
 
 
 def name_of(limit: Limit) -> str:
-    """The limit's name in the headers, quoted."""
+    """The limit's name in the headers (draft-ietf-httpapi-ratelimit-headers), quoted."""
     spans = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
     return f'"{spans.get(limit.seconds, f"{limit.seconds}s")}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -14,6 +14,7 @@ from gifty.core.clock import Clock
 from gifty.core.http import errors
 from gifty.core.http.addresses import Addresses
 from gifty.core.http.cors import Cors
+from gifty.core.http.deadlines import Deadlines
 from gifty.core.http.exchange import EXCHANGE
 from gifty.core.http.gateway import Gateway
 from gifty.core.http.idempotency.service import IDEMPOTENCY, purge_regularly
@@ -50,12 +51,19 @@ def install(
     idempotent endpoints, `IDEMPOTENCY` must be set by the time the application has started. Raises `ValueError` for a
     handler without a declaration and for two handlers of one address.
     """
-    measures = HttpMeasures()
+    deadlines = Deadlines(clock.monotonic)
+    measures = HttpMeasures(deadlines)
     metrics.register(measures)
     addresses = Addresses(settings.trusted_proxies)
     cors = Cors(app, settings.cors_origins) if settings.cors_origins else None
     gateway = Gateway(
-        settings, clock=clock, measures=measures, addresses=addresses, cors=cors, limiter=_limiter(settings)
+        settings,
+        clock=clock,
+        measures=measures,
+        deadlines=deadlines,
+        addresses=addresses,
+        cors=cors,
+        limiter=_limiter(settings),
     )
     app[SYSTEM] = System(settings, clock, metrics, readiness, addresses, clock.monotonic())
     app.middlewares.insert(0, gateway.handle)
@@ -71,7 +79,10 @@ def install(
             raise RuntimeError(f"IDEMPOTENCY is not set, but these endpoints need it: {', '.join(idempotent)}")
 
     async def background(app: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(measures.sample_lag(), name="http:lag")]
+        tasks = [
+            asyncio.create_task(measures.sample_lag(), name="http:lag"),
+            asyncio.create_task(deadlines.watch(), name="http:deadlines"),
+        ]
         if idempotent:
             tasks.append(asyncio.create_task(purge_regularly(app), name="http:purge"))
         yield
@@ -163,9 +174,12 @@ class _Protocol(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Turns aiohttp's own exceptions, which no middleware saw, into the envelope."""
-        if isinstance(resp, web.HTTPException):
+        # Not isinstance: responses are abstract mappings, and asking that takes longer than the rest of this method.
+        if getattr(resp, "__http_exception__", False):
             exchange = request.get(EXCHANGE)
-            resp = errors.from_http_exception(resp, exchange.request_id if exchange else new_id("req"))
+            resp = errors.from_http_exception(
+                cast("web.HTTPException", resp), exchange.request_id if exchange else new_id("req")
+            )
         return super().finish_response(request, resp, start_time)
 
 

@@ -13,12 +13,13 @@ from limits import RateLimitItemPerSecond
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import storage_from_string
 
-from gifty.core.http.rate_limits import Bucket, Decision, LocalLimiter, name_of, policy_of
+from gifty.core.http.rate_limits import Decision, LocalLimiter, Rule, name_of
 
 log = logging.getLogger(__name__)
 
 _STORE_SECONDS: Final = 0.25
 _STORE_REST_SECONDS: Final = 5.0
+_SHORTEST_WAIT: Final = 0.05
 
 
 class SharedLimiter:
@@ -34,30 +35,28 @@ class SharedLimiter:
         self._fallback = fallback
         self._resting_until = -math.inf
 
-    async def hit(self, buckets: Sequence[Bucket], now: float) -> Decision:
+    async def hit(self, caller: str, rules: Sequence[Rule], now: float) -> Decision:
         """As `Limiter.hit`."""
         if now < self._resting_until:
-            return self._fallback.hit(buckets, now)
+            return self._fallback.hit(caller, rules, now)
         try:
             async with asyncio.timeout(_STORE_SECONDS):
-                return await self._ask(buckets)
+                return await self._ask(caller, rules)
         except Exception:
             log.warning("the rate limit store does not answer; counting in this process for a while", exc_info=True)
             self._resting_until = now + _STORE_REST_SECONDS
-            return self._fallback.hit(buckets, now)
+            return self._fallback.hit(caller, rules, now)
 
-    async def _ask(self, buckets: Sequence[Bucket]) -> Decision:
-        wait, words = 0.0, []
-        for place, bucket in enumerate(buckets):
-            for limit in sorted(bucket.limits, key=lambda limit: limit.seconds):
+    async def _ask(self, caller: str, rules: Sequence[Rule]) -> Decision:
+        wait, said = 0.0, []
+        for rule in rules:
+            for limit in rule.limits:
                 item = RateLimitItemPerSecond(limit.requests, limit.seconds, "gifty")
-                passed = await self._window.hit(item, bucket.key)
-                stats = await self._window.get_window_stats(item, bucket.key)
+                passed = await self._window.hit(item, rule.scope + caller)
+                stats = await self._window.get_window_stats(item, rule.scope + caller)
                 seconds = max(0.0, stats.reset_time - time.time())
-                if place == 0:
-                    words.append(f"{name_of(limit)};r={stats.remaining};t={math.ceil(seconds)}")
+                if rule is rules[0]:
+                    said.append(f"{name_of(limit)};r={stats.remaining};t={math.ceil(seconds)}")
                 if not passed:
-                    wait = max(wait, seconds, 0.05)
-            if wait:
-                break
-        return Decision(not wait, ", ".join(words), policy_of(buckets[0].limits), wait)
+                    wait = max(wait, seconds, _SHORTEST_WAIT)
+        return Decision(wait, ", ".join(said))
