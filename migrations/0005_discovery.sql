@@ -9,6 +9,7 @@ CREATE TABLE gift_motifs (
     PRIMARY KEY (motif, giftability, gift_id)
 );
 CREATE INDEX gift_motifs_gift ON gift_motifs (gift_id);
+CREATE INDEX gift_profiles_giftability ON gift_profiles (giftability DESC);
 
 -- Gifts fall back on the oldest runs being swept; answers hold ids only.
 CREATE TABLE quiz_runs (

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from gifty.catalog.profile_models import GiftProfile, UnscoredGift
 from gifty.catalog.profile_repository import ProfileRepository
-from gifty.core.database import Database
 
 
 class ProfileService:
     """Hands out gifts that need a profile and takes the profiles in."""
 
-    def __init__(self, database: Database) -> None:
-        self._repository = ProfileRepository(database)
+    def __init__(self, repository: ProfileRepository) -> None:
+        self._repository = repository
 
     async def unscored(self, model: str, version: int, *, after: str = "", limit: int = 500) -> list[UnscoredGift]:
         """Gifts without a profile of their present content, or with one of an older version of this model.

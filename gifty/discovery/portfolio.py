@@ -1,0 +1,79 @@
+"""Puts a portfolio together: the best first, different from each other, with a place for each way a gift can work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from gifty.discovery.models import Brief
+from gifty.discovery.ranking import Ranked, axis
+from gifty.ontology.text import fold
+
+SAFE, PIVOT, PRACTICAL, WILDCARD = "safe_bet", "emotional_pivot", "practical", "wildcard"
+POOL: Final = 120
+SAME_KIND: Final = 0.9
+SAME_FRANCHISE: Final = 0.97
+SAME_INTEREST: Final = 0.985
+NEAR_DUPLICATE: Final = 0.55
+ALIKE: Final = 0.5
+"""Jaccard likeness of title words from which two gifts count as nearly the same."""
+SLOT_SHARE: Final = 0.8
+"""A slot is filled out of order only by a gift at least this near the one it displaces."""
+STRONG: Final = 0.55
+
+
+def assemble(brief: Brief, ranked: Sequence[Ranked], size: int) -> list[tuple[Ranked, str]]:
+    """`size` gifts with their slots, by maximal marginal relevance over kind, franchise, interest and title."""
+    pool = list(ranked[:POOL])
+    words = {one.candidate.gift_id: frozenset(fold(one.candidate.title).split()) for one in pool}
+    kinds: Counter[str | None] = Counter()
+    franchises: Counter[str] = Counter()
+    interests: Counter[str] = Counter()
+    chosen: list[Ranked] = []
+    while pool and len(chosen) < size:
+        best = max(
+            pool,
+            key=lambda one: (_marginal(one, chosen, kinds, franchises, interests, words), one.candidate.gift_id),
+        )
+        pool.remove(best)
+        chosen.append(best)
+        kinds[best.candidate.kind] += 1
+        franchises.update(motif for motif in best.candidate.motifs if motif.startswith("franchise:"))
+        if best.interests:
+            interests[best.interests[0]] += 1
+    return [(one, slot_of(brief, one, position)) for position, one in enumerate(chosen)]
+
+
+def _marginal(
+    one: Ranked, chosen: Sequence[Ranked], kinds: Counter[str | None], franchises: Counter[str], interests: Counter[str],
+    words: dict[str, frozenset[str]],
+) -> float:
+    candidate = one.candidate
+    value = one.score * SAME_KIND ** kinds[candidate.kind]
+    for motif in candidate.motifs:
+        if motif in franchises:
+            value *= SAME_FRANCHISE ** franchises[motif]
+    if one.interests:
+        value *= SAME_INTEREST ** interests[one.interests[0]]
+    own = words[candidate.gift_id]
+    for other in chosen:
+        if other.candidate.kind == candidate.kind:
+            theirs = words[other.candidate.gift_id]
+            if len(own & theirs) >= ALIKE * len(own | theirs):
+                value *= NEAR_DUPLICATE
+    return value
+
+
+def slot_of(brief: Brief, one: Ranked, position: int) -> str:
+    """Which part of the portfolio a gift plays."""
+    if position == 0:
+        return SAFE
+    candidate = one.candidate
+    if max(axis(candidate, "warmth"), axis(candidate, "romance")) >= STRONG and axis(candidate, "practicality") < STRONG:
+        return PIVOT
+    if axis(candidate, "practicality") >= STRONG:
+        return PRACTICAL
+    if brief.named and not one.interests:
+        return WILDCARD
+    return SAFE if one.fit >= STRONG else WILDCARD

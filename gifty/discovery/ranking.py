@@ -1,0 +1,204 @@
+"""Ranks candidates for a brief: interest fit first, then what kind of gift it is, for whom, and at which price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gifty.catalog.candidates import Candidate
+from gifty.discovery.matrix import Floats, KindMatrix
+from gifty.discovery.models import Brief, Quiz
+from gifty.ontology.loader import Ontology
+from gifty.ontology.models import AXES
+
+MOTIF_FIT: Final = 0.8
+"""What a motif in the title of any thing counts against a kind made for the interest."""
+FRANCHISE_FIT: Final = 0.97
+FOUND_FIT: Final = 0.55
+"""Fit of a gift that only the text search found for words nobody understood."""
+GIFT_POWER: Final = 0.75
+FIT_SHARE: Final = 0.72
+SOFT_ALONE: Final = 0.12
+ENOUGH_OF_BUDGET: Final = 0.35
+CHEAP: Final = 300.0
+DEAR: Final = 15_000.0
+IDEA: Final = 0.8
+THEME_ELSEWHERE: Final = {
+    "theme:christmas": 0.35, "theme:halloween": 0.45, "mood:wedding": 0.35, "mood:romantic": 0.6, "mood:creepy": 0.6, "mood:funny": 0.9,
+}  # fmt: skip
+"""Factors on gifts of a theme that the occasion or the relation does not share."""
+CLOSE: Final = frozenset({"partner", "best_friend", "friend", "child", "relative"})
+
+
+@dataclass(frozen=True, slots=True)
+class KindScores:
+    """What a brief makes of every kind; kept between requests that ask the same."""
+
+    fit: Floats
+    soft: Floats
+    apt: Floats
+    score: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate with its score and the parts of it that reasons and slots need."""
+
+    candidate: Candidate
+    score: float
+    fit: float
+    soft: float
+    price: float
+    """Price factor."""
+    interests: tuple[str, ...]
+    """Named interests it meets, best first."""
+
+
+class Ranker:
+    """Scores kinds and candidates. Deterministic, pure computation."""
+
+    def __init__(self, ontology: Ontology, matrix: KindMatrix) -> None:
+        self._ontology = ontology
+        self._matrix = matrix
+
+    def kinds(self, brief: Brief) -> KindScores:
+        """The score of every kind for a brief, hard bounds on kinds included."""
+        matrix = self._matrix
+        fit, soft, apt = matrix.fit(brief), matrix.soft(brief), matrix.apt(brief)
+        wants = bool(brief.interests or brief.kinds)
+        relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
+        score = relevance * matrix.gift**GIFT_POWER * apt
+        low, high = brief.ages
+        score = score * _ages(matrix.low_age, matrix.high_age, low, high)
+        score = np.where(matrix.closeness > brief.closeness, 0.0, score)
+        if brief.gender in {"female", "male"}:
+            other = "male" if brief.gender == "female" else "female"
+            score = np.where(matrix.genders == other, score * 0.25, score)
+        return KindScores(fit, soft, apt, np.asarray(score, np.float32))
+
+    def rank(self, brief: Brief, quiz: Quiz, kinds: KindScores, candidates: Sequence[Candidate], found: frozenset[str]) -> list[Ranked]:
+        """Candidates by falling score; `found` are ids that the text search brought for words nobody understood."""
+        wants = bool(brief.interests or brief.kinds or found)
+        ranked = [self._one(brief, quiz, kinds, candidate, found, wants) for candidate in candidates]
+        ranked = [one for one in ranked if one.score > 0]
+        ranked.sort(key=lambda one: (-one.score, one.candidate.gift_id))
+        return ranked
+
+    def _one(
+        self, brief: Brief, quiz: Quiz, kinds: KindScores, candidate: Candidate, found: frozenset[str], wants: bool
+    ) -> Ranked:
+        row = self._matrix.index.get(candidate.kind) if candidate.kind is not None else None
+        fit = float(kinds.fit[row]) if row is not None else 0.0
+        soft = float(kinds.soft[row]) if row is not None else 0.3
+        apt = float(kinds.apt[row]) if row is not None else 0.95
+        interests = brief.interests
+        missed = 1.0 - fit
+        for motif in candidate.motifs:
+            weight = interests.get(motif)
+            if weight is not None:
+                missed *= 1.0 - MOTIF_FIT * weight
+            elif motif in brief.motifs:
+                missed *= 1.0 - FRANCHISE_FIT
+        fit = 1.0 - missed
+        if candidate.gift_id in found:
+            fit = max(fit, FOUND_FIT)
+        relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
+        price = price_factor(candidate.price, brief)
+        score = relevance * candidate.giftability**GIFT_POWER * apt * price * self._whom(brief, candidate)
+        score *= self._moods(brief, candidate) * self._wished(quiz, candidate)
+        if candidate.is_idea:
+            score *= IDEA
+        score *= 0.85 + 0.3 * candidate.quality
+        if brief.avoided and row is not None:
+            kind = self._ontology.kinds[candidate.kind or ""]
+            if any(kind.interests.get(name, 0.0) >= 0.5 for name in brief.avoided):  # noqa: PLR2004
+                score *= 0.1
+        if not brief.avoided.isdisjoint(candidate.motifs):
+            score *= 0.1
+        return Ranked(candidate, score, fit, soft, price, self._met(brief, candidate))
+
+    def _met(self, brief: Brief, candidate: Candidate) -> tuple[str, ...]:
+        given = self._ontology.kinds[candidate.kind].interests if candidate.kind in self._ontology.kinds else {}
+        strength = {
+            name: wanted * max(given.get(name, 0.0), MOTIF_FIT if name in candidate.motifs else 0.0)
+            for name, wanted in brief.named.items()
+        }
+        return tuple(sorted((name for name, value in strength.items() if value > 0.3), key=lambda name: (-strength[name], name)))  # noqa: PLR2004
+
+    @staticmethod
+    def _whom(brief: Brief, candidate: Candidate) -> float:
+        low, high = brief.ages
+        factor = float(_ages(np.int16(candidate.age_min), np.int16(candidate.age_max), low, high))
+        if candidate.gender != "any":
+            factor *= 0.8 if brief.gender is None else 1.05
+        return factor
+
+    @staticmethod
+    def _moods(brief: Brief, candidate: Candidate) -> float:
+        factor = 1.0
+        for motif in candidate.motifs:
+            if motif in THEME_ELSEWHERE and motif not in brief.motifs:
+                if motif in brief.themes:
+                    factor *= 1.06
+                elif motif == "mood:romantic" and brief.relation in {"partner", None}:
+                    continue
+                elif motif == "mood:funny" and brief.relation in CLOSE:
+                    continue
+                else:
+                    factor *= THEME_ELSEWHERE[motif]
+        return factor
+
+    @staticmethod
+    def _wished(quiz: Quiz, candidate: Candidate) -> float:
+        factor = 1.0
+        if quiz.prefer_keywords or quiz.avoid_keywords:
+            title = candidate.title.lower()
+            if any(word.lower() in title for word in quiz.prefer_keywords):
+                factor *= 1.3
+            if any(word.lower() in title for word in quiz.avoid_keywords):
+                factor *= 0.3
+        if quiz.prefer_categories and candidate.category is not None:
+            wanted = {name.strip().lower() for name in quiz.prefer_categories}
+            factor *= 1.25 if candidate.category.lower() in wanted else 1.0
+        return factor
+
+
+def price_factor(price: float | None, brief: Brief) -> float:
+    """How well a price uses the budget: full from a third of it up, a trinket falls with the root of its share.
+
+    Without a budget, very cheap and very dear things fall alike.
+    """
+    if price is None:
+        return 0.6
+    wanted = brief.wanted_price or brief.high_price
+    if wanted is None:
+        if price < CHEAP:
+            return max(0.45, (price / CHEAP) ** 0.5)
+        return max(0.35, (DEAR / price) ** 0.5) if price > DEAR else 1.0
+    share = price / wanted
+    if share > 1.0:
+        return 0.75
+    enough = ENOUGH_OF_BUDGET * brief.dear
+    return float(max(0.25, (share / enough) ** 0.5)) if share < enough else 1.0
+
+
+def _relevance(fit: Floats | float, soft: Floats | float) -> Floats | float:
+    return fit * (FIT_SHARE + (1.0 - FIT_SHARE) * soft) + SOFT_ALONE * soft * (1.0 - fit)
+
+
+def _ages(low_age: np.ndarray, high_age: np.ndarray, low: int, high: int) -> Floats:  # type: ignore[type-arg]
+    """1 inside the range of the thing, falling outside: fast for what is too grown-up or too childish, gently among adults."""
+    middle = (low + high) / 2
+    young = np.maximum(0.0, low_age - middle)
+    old = np.maximum(0.0, middle - high_age)
+    scale_young = max(2.0, middle * 0.3)
+    scale_old = np.maximum(2.0, high_age * 0.35)
+    return np.asarray(np.maximum(0.0, 1.0 - young / scale_young) * np.maximum(0.0, 1.0 - old / scale_old), np.float32)
+
+
+def axis(candidate: Candidate, name: str) -> float:
+    """One axis of a candidate's gift matrix."""
+    return float(candidate.axes[AXES.index(name)])
