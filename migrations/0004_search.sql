@@ -40,13 +40,12 @@ CREATE UNIQUE INDEX embedding_spaces_serving ON embedding_spaces (serving) WHERE
 
 -- Everything search filters and sorts by, with the vector beside it: comparing a few thousand rows exactly costs under a
 -- microsecond each here, five to seven when the vector must be fetched by a join. Kept in step by the triggers below.
--- price is in hundredths. pending: the text has no vector yet. fresh: the HNSW index does not have this vector yet.
+-- price is in hundredths. pending: the text, as it is now, has no vector yet.
 CREATE TABLE gift_search (
     gift_id       text NOT NULL REFERENCES gifts ON DELETE CASCADE,
     space         smallint NOT NULL REFERENCES embedding_spaces ON DELETE CASCADE,
     active        boolean NOT NULL,
     pending       boolean NOT NULL DEFAULT true,
-    fresh         boolean NOT NULL DEFAULT false,
     age_min       smallint NOT NULL,
     age_max       smallint NOT NULL,
     rank          real NOT NULL,
@@ -63,8 +62,14 @@ CREATE INDEX gift_search_price ON gift_search (space, price, gift_id) WHERE acti
 CREATE INDEX gift_search_rank ON gift_search (space, rank DESC, gift_id) WHERE active;
 CREATE INDEX gift_search_new ON gift_search (space, created_at DESC, gift_id) WHERE active;
 CREATE INDEX gift_search_pending ON gift_search (space, gift_id) WHERE pending;
-CREATE INDEX gift_search_fresh ON gift_search (space, gift_id) WHERE fresh;
 ALTER TABLE gift_search SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+
+-- Vectors that the HNSW index does not have yet; searches compare them one by one.
+CREATE TABLE gift_fresh (
+    space    smallint NOT NULL REFERENCES embedding_spaces ON DELETE CASCADE,
+    gift_id  text NOT NULL REFERENCES gifts ON DELETE CASCADE,
+    PRIMARY KEY (gift_id, space)
+);
 
 -- The vectors under HNSW, alone, because a row written here costs two milliseconds. Each segment has a partial index of its
 -- own, gift_embeddings_hnsw_<segment>, made by the embedding service for the dimensions of its space.
@@ -93,6 +98,12 @@ CREATE TABLE search_words (
 );
 CREATE INDEX search_words_lexeme ON search_words (lexeme);
 CREATE INDEX search_words_grams ON search_words USING gin (grams);
+
+-- How many gifts have a stem in any of their texts.
+CREATE TABLE search_lexemes (
+    lexeme     text PRIMARY KEY,
+    documents  integer NOT NULL
+);
 
 -- A gift as gift_search should hold it. Ideas stand behind real products.
 CREATE VIEW gift_search_rows AS

@@ -11,7 +11,7 @@ from pgvector import HalfVector
 
 from gifty.catalog.embeddings.protocol import GiftText, Vectors
 from gifty.catalog.search_models import Space
-from gifty.core.database import Connection, Database, Record
+from gifty.core.database import Database, Record
 
 DESCRIPTION_CHARACTERS: Final = 2_000
 INDEX_SECONDS: Final = 3600.0
@@ -110,9 +110,13 @@ class EmbeddingRepository:
         """Stores the vectors of texts that have not changed since they were read; returns how many were stored."""
         tag = await self._database.execute(
             """
-            UPDATE gift_search s SET embedding = v.embedding, pending = false, fresh = true
-            FROM unnest($2::text[], $3::bytea[], $4::halfvec[]) v(gift_id, content_hash, embedding)
-            WHERE s.gift_id = v.gift_id AND s.space = $1 AND s.content_hash = v.content_hash
+            WITH stored AS (
+                UPDATE gift_search s SET embedding = v.embedding, pending = false
+                FROM unnest($2::text[], $3::bytea[], $4::halfvec[]) v(gift_id, content_hash, embedding)
+                WHERE s.gift_id = v.gift_id AND s.space = $1 AND s.content_hash = v.content_hash
+                RETURNING s.gift_id
+            )
+            INSERT INTO gift_fresh (space, gift_id) SELECT $1, gift_id FROM stored ON CONFLICT DO NOTHING
             """,
             space.id,
             [gift.gift_id for gift in gifts],
@@ -126,7 +130,7 @@ class EmbeddingRepository:
         row = await self._database.fetchrow(
             """
             SELECT (SELECT count(*) FROM gift_search WHERE space = $1 AND pending AND active) AS pending,
-                   (SELECT count(*) FROM gift_search WHERE space = $1 AND fresh) AS fresh,
+                   (SELECT count(*) FROM gift_fresh WHERE space = $1) AS fresh,
                    (SELECT count(*) FROM gift_search WHERE space = $1 AND active) AS active
             """,
             space.id,
@@ -177,21 +181,23 @@ class EmbeddingRepository:
 
     async def merge(self, space: Space, limit: int) -> int:
         """Moves fresh vectors under HNSW, about two milliseconds each; returns how many."""
-        async with self._database.transaction() as connection:
-            rows = await connection.fetch(
-                """
-                INSERT INTO gift_embeddings (gift_id, segment, content_hash, embedding)
-                SELECT gift_id, $2, content_hash, embedding FROM gift_search WHERE space = $1 AND fresh LIMIT $3
-                ON CONFLICT (gift_id, segment) DO UPDATE
-                SET content_hash = excluded.content_hash, embedding = excluded.embedding, embedded_at = now()
-                RETURNING gift_id, content_hash
-                """,
-                space.id,
-                space.segment,
-                limit,
+        tag = await self._database.execute(
+            """
+            WITH taken AS (
+                DELETE FROM gift_fresh WHERE ctid IN (SELECT ctid FROM gift_fresh WHERE space = $1 LIMIT $3) RETURNING gift_id
             )
-            await self._settle(connection, space, rows)
-        return len(rows)
+            INSERT INTO gift_embeddings (gift_id, segment, content_hash, embedding)
+            SELECT s.gift_id, $2, s.content_hash, s.embedding
+            FROM taken JOIN gift_search s ON s.gift_id = taken.gift_id AND s.space = $1
+            WHERE NOT s.pending
+            ON CONFLICT (gift_id, segment) DO UPDATE
+            SET content_hash = excluded.content_hash, embedding = excluded.embedding, embedded_at = now()
+            """,
+            space.id,
+            space.segment,
+            limit,
+        )
+        return int(tag.rsplit(" ", 1)[1])
 
     async def build_segment(self, space: Space) -> int:
         """Builds a new HNSW over all vectors of the space while the old one serves, then changes over; returns its number."""
@@ -199,7 +205,8 @@ class EmbeddingRepository:
         await self._database.execute(
             """
             INSERT INTO gift_embeddings (gift_id, segment, content_hash, embedding)
-            SELECT gift_id, $2, content_hash, embedding FROM gift_search WHERE space = $1 AND embedding IS NOT NULL
+            SELECT gift_id, $2, content_hash, embedding FROM gift_search
+            WHERE space = $1 AND embedding IS NOT NULL AND NOT pending
             """,
             space.id,
             segment,
@@ -217,27 +224,18 @@ class EmbeddingRepository:
                 timeout=INDEX_SECONDS,
             )
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(
-                "SELECT gift_id, content_hash FROM gift_embeddings WHERE segment = $1", segment
+            await connection.execute(
+                """
+                DELETE FROM gift_fresh f USING gift_embeddings e, gift_search s
+                WHERE f.space = $1 AND e.gift_id = f.gift_id AND e.segment = $2
+                  AND s.gift_id = f.gift_id AND s.space = $1 AND s.content_hash = e.content_hash
+                """,
+                space.id,
+                segment,
             )
-            await self._settle(connection, space, rows)
             await connection.execute("UPDATE embedding_spaces SET segment = $2 WHERE id = $1", space.id, segment)
         await self._database.execute("ANALYZE gift_embeddings", timeout=INDEX_SECONDS)
         return segment
-
-    @staticmethod
-    async def _settle(connection: Connection, space: Space, rows: Sequence[Record]) -> None:
-        """Marks as indexed what still has the text that was indexed."""
-        await connection.execute(
-            """
-            UPDATE gift_search s SET fresh = false
-            FROM unnest($2::text[], $3::bytea[]) v(gift_id, content_hash)
-            WHERE s.gift_id = v.gift_id AND s.space = $1 AND s.fresh AND NOT s.pending AND s.content_hash = v.content_hash
-            """,
-            space.id,
-            [row["gift_id"] for row in rows],
-            [row["content_hash"] for row in rows],
-        )
 
     async def unused_segments(self) -> list[int]:
         """Segments with rows or an index that no space refers to."""
@@ -281,6 +279,23 @@ class EmbeddingRepository:
                 """
                 INSERT INTO search_words AS w (word, lexeme, documents) SELECT word, lexeme, documents FROM counted
                 ON CONFLICT (word) DO UPDATE SET documents = excluded.documents WHERE w.documents <> excluded.documents
+                """,
+                timeout=INDEX_SECONDS,
+            )
+            await connection.execute(
+                """
+                CREATE TEMPORARY TABLE stems ON COMMIT DROP AS
+                SELECT word AS lexeme, ndoc AS documents FROM ts_stat('SELECT search FROM gifts')
+                """,
+                timeout=INDEX_SECONDS,
+            )
+            await connection.execute(
+                "DELETE FROM search_lexemes l WHERE NOT EXISTS (SELECT FROM stems s WHERE s.lexeme = l.lexeme)"
+            )
+            await connection.execute(
+                """
+                INSERT INTO search_lexemes AS l (lexeme, documents) SELECT lexeme, documents FROM stems
+                ON CONFLICT (lexeme) DO UPDATE SET documents = excluded.documents WHERE l.documents <> excluded.documents
                 """,
                 timeout=INDEX_SECONDS,
             )

@@ -12,11 +12,14 @@ from gifty.ontology.text import Language, fold
 QUERY_CHARACTERS: Final = 300
 MOST_WORDS: Final = 12
 MOST_SUSPECTS: Final = 4
-EXACT_ROWS: Final = 10_000
-"""Up to here every matching row is compared: 0.7 ms per thousand, and HNSW under a filter this narrow takes as long."""
+EXACT_ROWS: Final = 8_000
+"""Up to here every matching row is compared: under a millisecond per thousand, and HNSW under a filter this narrow takes as long."""
 EXACT_SHARE: Final = 0.03
 """Below this share of the catalogue HNSW would lose too many of the nearest."""
 MOST_EXACT_ROWS: Final = 50_000
+SPARE: Final = 8
+"""How many times more rows than expected HNSW may look at before a search goes on without it."""
+LEAST_SCAN, MOST_SCAN = 512, 16_384
 SHALLOW, DEEP = 64, 128
 """How many gifts each leg contributes to a page of usual, and of great length."""
 
@@ -44,11 +47,15 @@ class QueryReader:
         return len(word) >= _SHORTEST_SUSPECT and word.isalpha() and not self._language.word(word).known
 
 
-def compares_all(matching: int, total: int, space: Space) -> bool:
-    """Whether to compare every matching row rather than to walk the HNSW graph."""
-    if space.segment is None or matching <= EXACT_ROWS:
-        return True
-    return matching <= min(EXACT_SHARE * total, MOST_EXACT_ROWS)
+def scan_for(matching: int, total: int, depth: int, space: Space) -> int | None:
+    """How many rows HNSW may look at for `depth` that match, or None to compare every matching row instead.
+
+    A power of two, so that few different statements are prepared.
+    """
+    if space.segment is None or matching <= max(EXACT_ROWS, min(EXACT_SHARE * total, MOST_EXACT_ROWS)):
+        return None
+    needed = SPARE * depth * total / matching
+    return min(1 << max(int(needed), LEAST_SCAN).bit_length(), MOST_SCAN)
 
 
 def depth_for(limit: int) -> int:

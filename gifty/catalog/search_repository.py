@@ -17,6 +17,7 @@ SEARCH_SETTINGS: Final[Mapping[str, str]] = {
     "hnsw.iterative_scan": "relaxed_order",
     "hnsw.ef_search": "100",
     "max_parallel_workers_per_gather": "0",
+    "random_page_cost": "1.1",
 }
 """Settings that the pool's connections start with; without the first two, filtered HNSW answers come back short."""
 
@@ -53,13 +54,13 @@ class SearchRepository:
         )
 
     async def nearest(
-        self, space: Space, where: GiftFilter, category_ids: Sequence[int] | None, vector: Vector, limit: int, *, exact: bool
+        self, space: Space, where: GiftFilter, category_ids: Sequence[int] | None, vector: Vector, limit: int, scan: int | None
     ) -> list[tuple[str, float]]:
         """Ids and cosines of the nearest gifts, nearest first."""
         arguments = Arguments()
-        place = f"{arguments.bind(vector)}::halfvec({space.dimensions})"
+        place = f"{arguments.bind(vector)}::halfvec"
         met = conditions(space, where, category_ids, arguments)
-        statement = f"SELECT gift_id, distance FROM ({nearest(space, met, place, limit, exact=exact)}) n"
+        statement = f"SELECT gift_id, distance FROM ({nearest(space, met, place, limit, scan)}) n"
         rows = await self._database.fetch(statement, *arguments.values)
         return [(row["gift_id"], 1 - row["distance"]) for row in rows]
 

@@ -23,10 +23,14 @@ WORD_MATCHES: Final = 400
 """Gifts that the words' leg looks at before the filters, for all words and again for some."""
 WORD_CANDIDATES: Final = 200
 """Gifts that the words' leg ranks: ranking reads the whole text vector of each."""
+COMMON: Final = 5_000
+"""Words that fewer gifts have than this, taken together, are looked up one by one; commoner ones only rank."""
 MENDING: Final = 0.5
 """Least Dice likeness of letter trigrams between a mistyped word and the word it is read as."""
 MENDED_LENGTH: Final = 2
 DESCRIPTION_CHARACTERS: Final = 400
+PAGES: Final = (11, 21, 51, 101)
+"""Rows fetched for a page, one more than it may show. Constants, because a plan for an unknown LIMIT reads whole tables."""
 
 LISTED: Final = f"""
     s.gift_id, g.title, left(g.description, {DESCRIPTION_CHARACTERS}) AS description, s.price, s.currency,
@@ -61,14 +65,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A search that is ready to be asked. `exact` compares every row that meets the conditions instead of using HNSW."""
+    """A search that is ready to be asked. `scan` is how many rows HNSW may look at; None compares every row instead."""
 
     space: Space
     where: GiftFilter
     category_ids: Sequence[int] | None
     words: Words | None
     vector: Vector | None
-    exact: bool
+    scan: int | None
     sort: Sort
     depth: int
     """How many gifts each leg contributes; the same on all pages of a list."""
@@ -87,7 +91,7 @@ class Stage:
     id_descending: bool = False
     where: str = "true"
 
-    def select(self, number: int, after: tuple[str, str] | None, limit: str) -> str:
+    def select(self, number: int, after: tuple[str, str] | None, limit: int) -> str:
         """The rows of this stage behind a position."""
         id_order = " DESC" if self.id_descending else ""
         key_order = " DESC" if self.descending else ""
@@ -112,7 +116,8 @@ def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | No
     """What a row `s` of gift_search must meet."""
     parts = [f"s.space = {space.id}", "s.active"]
     if category_ids is not None:
-        parts.append(f"s.category_id = ANY({arguments.bind(list(category_ids))}::bigint[])")
+        several = f"ANY ({arguments.bind(list(category_ids))}::bigint[])" if len(category_ids) != 1 else None
+        parts.append(f"s.category_id = {several or arguments.bind(category_ids[0]) + '::bigint'}")
     if where.min_price is not None:
         parts.append(f"s.price >= {arguments.bind(-int(-where.min_price * HUNDREDTHS // 1))}::bigint")
     if where.max_price is not None:
@@ -125,31 +130,38 @@ def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | No
     return " AND ".join(parts)
 
 
-def nearest(space: Space, where: str, vector: str, depth: int, *, exact: bool) -> str:
-    """The nearest gifts under conditions, by every row's distance or by HNSW and the rows it does not have yet."""
+def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None) -> str:
+    """The nearest gifts under conditions: by every row's distance (`scan` is None), or by HNSW over at most `scan` rows of its
+    own, and every row that it does not have yet.
+    """
     everything = (
         f"SELECT s.gift_id, s.rank, s.embedding <=> {vector} AS distance FROM gift_search s "
         f"WHERE {where} AND s.embedding IS NOT NULL"
     )
-    if exact or space.segment is None:
+    if scan is None or space.segment is None:
         return f"{everything} ORDER BY distance, gift_id LIMIT {depth}"
-    # OFFSET 0 keeps the filter behind the index scan: joined any other way, the order of distance would be lost.
+    # OFFSET 0 keeps the filter behind the index scan, and the inner LIMIT tells the planner how little of it is needed:
+    # without them it sorts the whole table by distance.
     return f"""
         SELECT gift_id, rank, distance FROM (
             (SELECT e.gift_id, s.rank, e.distance
-             FROM (SELECT gift_id, embedding::halfvec({space.dimensions}) <=> {vector} AS distance
+             FROM (SELECT gift_id, content_hash, embedding::halfvec({space.dimensions}) <=> {vector} AS distance
                    FROM gift_embeddings WHERE segment = {space.segment}
-                   ORDER BY embedding::halfvec({space.dimensions}) <=> {vector}) e
+                   ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan}) e
              CROSS JOIN LATERAL (
-                 SELECT s.rank FROM gift_search s WHERE s.gift_id = e.gift_id AND NOT s.fresh AND {where} OFFSET 0) s
+                 SELECT s.rank FROM gift_search s WHERE s.gift_id = e.gift_id AND s.content_hash = e.content_hash AND {where}
+                 OFFSET 0) s
              LIMIT {depth})
             UNION ALL
-            ({everything} AND s.fresh ORDER BY distance LIMIT {depth})
+            (SELECT s.gift_id, s.rank, s.embedding <=> {vector} AS distance
+             FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
+             WHERE f.space = {space.id} AND {where} AND s.embedding IS NOT NULL
+             ORDER BY distance LIMIT {depth})
         ) found ORDER BY distance, gift_id LIMIT {depth}"""
 
 
 def listing(question: Question) -> tuple[str, list[Any]]:
-    """The statement of one page, and its arguments. One row more than the limit tells whether there is a next page.
+    """The statement of one page, and its arguments. It gives more rows than the limit when there is a next page.
 
     Every row repeats `revision`, `serving` and `mended`; a page without gifts is one row with a null `gift_id`.
     """
@@ -159,8 +171,8 @@ def listing(question: Question) -> tuple[str, list[Any]]:
     if question.words is not None:
         tables += _word_tables(question.words, where, question.depth, arguments)
     if question.vector is not None:
-        vector = f"{arguments.bind(question.vector)}::halfvec({question.space.dimensions})"
-        leg = nearest(question.space, where, vector, question.depth, exact=question.exact)
+        vector = f"{arguments.bind(question.vector)}::halfvec"
+        leg = nearest(question.space, where, vector, question.depth, question.scan)
         tables.append(f"nearest AS MATERIALIZED ({leg})")
     else:
         vector = ""
@@ -168,7 +180,7 @@ def listing(question: Question) -> tuple[str, list[Any]]:
     if searching:
         tables.append(_fused(question))
     stages = _stages(question, where, vector, searching=searching)
-    limit = arguments.bind(question.limit + 1) + "::int"
+    limit = next(size for size in PAGES if size > question.limit)
     begin, position = 0, None
     if question.after is not None:
         begin = question.after["stage"]
@@ -178,7 +190,7 @@ def listing(question: Question) -> tuple[str, list[Any]]:
         for number, stage in enumerate(stages)
         if number >= begin
     )
-    tables.append(f"page AS MATERIALIZED (SELECT row_number() OVER () AS place, p.* FROM ({chain} LIMIT {limit}) p)")
+    tables.append(f"page AS MATERIALIZED (SELECT row_number() OVER () AS place, p.* FROM (SELECT * FROM ({chain}) stages LIMIT {limit}) p)")
     distance = f"s.embedding <=> {vector}" if vector else "NULL::float8"
     mended = "(SELECT jsonb_object_agg(written, meant) FROM mended)" if _mends(question) else "NULL::jsonb"
     statement = f"""
@@ -200,29 +212,44 @@ def _mends(question: Question) -> bool:
 
 def _word_tables(words: Words, where: str, depth: int, arguments: Arguments) -> list[str]:
     tables: list[str] = []
-    text = f"{arguments.bind(' '.join(words.all))}::text"
     if words.suspects:
-        suspects = arguments.bind(list(words.suspects))
-        tables.append(_mended(suspects))
+        tables.append(_mended(arguments.bind(list(words.suspects))))
         every = arguments.bind(list(words.all))
         text = f"""(SELECT string_agg(coalesce(m.meant, w.word), ' ' ORDER BY w.place)
                     FROM unnest({every}::text[]) WITH ORDINALITY w(word, place) LEFT JOIN mended m ON m.written = w.word)"""
-    tables.append(f"asked AS MATERIALIZED (SELECT plainto_tsquery('russian', {text}) AS every)")
-    tables.append("asked_some AS MATERIALIZED (SELECT replace(every::text, '&', '|')::tsquery AS some FROM asked)")
+    else:
+        text = f"{arguments.bind(' '.join(words.all))}::text"
+    several = len(words.all) > 1
+    tables.append(
+        f"asked AS MATERIALIZED (SELECT words, plainto_tsquery('russian', words) AS every FROM (SELECT {text} AS words) w)"
+    )
+    tables.append(_rare() if several else "rare AS MATERIALIZED (SELECT every AS likely, every AS telling FROM asked)")
     matches = f"(SELECT id, search FROM gifts WHERE search @@ (SELECT every FROM asked) LIMIT {WORD_MATCHES})"
-    if len(words.all) > 1:
+    if several:
         matches += f""" UNION ALL (
             SELECT id, search FROM gifts
-            WHERE search @@ (SELECT some FROM asked_some) AND NOT search @@ (SELECT every FROM asked)
+            WHERE search @@ (SELECT telling FROM rare) AND NOT search @@ (SELECT every FROM asked)
             LIMIT {WORD_MATCHES})"""
     tables.append(f"""lexical AS MATERIALIZED (
         SELECT gift_id, rank, row_number() OVER (ORDER BY score DESC, gift_id) AS position
-        FROM (SELECT g.id AS gift_id, s.rank, ts_rank(g.search, (SELECT some FROM asked_some), 1) AS score
+        FROM (SELECT g.id AS gift_id, s.rank, ts_rank(g.search, (SELECT likely FROM rare), 1) AS score
               FROM ({matches}) g
               CROSS JOIN LATERAL (SELECT s.rank FROM gift_search s WHERE s.gift_id = g.id AND {where} OFFSET 0) s
               LIMIT {WORD_CANDIDATES}) ranked
         ORDER BY position LIMIT {depth})""")
     return tables
+
+
+def _rare() -> str:
+    """Any of the words (to rank by), and any of the rare ones (to fetch by): a common word's gifts are too many to look at."""
+    return f"""rare AS MATERIALIZED (
+        SELECT string_agg(term, ' | ')::tsquery AS likely,
+               (string_agg(term, ' | ') FILTER (WHERE place = 1 OR running <= {COMMON}))::tsquery AS telling
+        FROM (SELECT quote_literal(a.lexeme) AS term, row_number() OVER seldom AS place,
+                     sum(coalesce(l.documents, 0)) OVER seldom AS running
+              FROM (SELECT unnest(tsvector_to_array(to_tsvector('russian', words))) AS lexeme FROM asked) a
+              LEFT JOIN search_lexemes l ON l.lexeme = a.lexeme
+              WINDOW seldom AS (ORDER BY coalesce(l.documents, 0), a.lexeme)) terms)"""
 
 
 def _mended(suspects: str) -> str:
@@ -310,7 +337,7 @@ def _rest(sort: Sort, where: str) -> list[Stage]:
         plain.source, plain.key, plain.cast, descending=plain.descending, id_descending=plain.id_descending,
         where=f"{where} AND s.price IS NOT NULL",
     )  # fmt: skip
-    return [priced, Stage(plain.source, "0", "bigint", descending=False, where=f"{where} AND s.price IS NULL")]
+    return [priced, Stage(plain.source, "s.price", "bigint", descending=False, where=f"{where} AND s.price IS NULL")]
 
 
 def position_of(row: Mapping[str, Any]) -> dict[str, Any]:
