@@ -44,7 +44,7 @@ CREATE TABLE gifts (
     search        tsvector NOT NULL GENERATED ALWAYS AS (
         setweight(to_tsvector('russian', title), 'A')
         || setweight(to_tsvector('russian', coalesce(brand, '') || ' ' || coalesce(merchant, '')), 'B')
-        || setweight(to_tsvector('russian', description), 'C')) STORED,
+        || setweight(to_tsvector('russian', left(description, 1000)), 'C')) STORED,
     UNIQUE (source_id, external_id),
     UNIQUE (source_id, url)
 );

@@ -16,7 +16,7 @@ from gifty.catalog.normalise.items import Candidate, check
 from gifty.core.errors import GiftyError
 from gifty.core.ids import new_id
 
-BATCH: Final = 2_000
+BATCH: Final = 1_000
 MAX_KEPT_REJECTS: Final = 1_000
 IDEAS: Final = "ideas"
 

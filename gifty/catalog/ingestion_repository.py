@@ -36,12 +36,18 @@ _STAGED_COLUMNS: Final = (
     "attributes", "is_idea", "price_minor", "currency", "old_price_minor", "available", "item_hash",
 )  # fmt: skip
 
+# Here and below, LATERAL with LIMIT keeps the work per batch in proportion to the batch: without it the planner may
+# scan the whole catalogue for each.
+
 # Whose fingerprint is the stored one: those need no reading.
 _UNCHANGED: Final = """
-SELECT array_agg(given.n - 1) AS places, array_agg(gifts.id) AS ids
+SELECT array_agg(given.n - 1) AS places, array_agg(known.id) AS ids
 FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY AS given (external_id, item_hash, n)
-JOIN gifts ON gifts.source_id = $1 AND gifts.external_id = given.external_id
-JOIN offers ON offers.gift_id = gifts.id AND offers.active AND offers.item_hash = given.item_hash
+CROSS JOIN LATERAL (
+    SELECT gifts.id FROM gifts JOIN offers ON offers.gift_id = gifts.id
+    WHERE gifts.source_id = $1 AND gifts.external_id = given.external_id AND offers.active AND offers.item_hash = given.item_hash
+    LIMIT 1
+) AS known
 """
 
 _MARK_SEEN: Final = """
@@ -56,21 +62,35 @@ _HOLDERS: Final = """
 SELECT given.n - 1 AS place, own.id AS own_id, own_seen.gift_id IS NOT NULL AS own_seen,
        holder.id AS holder_id, holder.external_id AS holder_external_id, holder_seen.gift_id IS NOT NULL AS holder_seen
 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (external_id, url, n)
-LEFT JOIN gifts AS own ON own.source_id = $1 AND own.external_id = given.external_id
-LEFT JOIN import_seen AS own_seen ON own_seen.gift_id = own.id
-LEFT JOIN gifts AS holder ON holder.source_id = $1 AND holder.url = given.url
-LEFT JOIN import_seen AS holder_seen ON holder_seen.gift_id = holder.id
+LEFT JOIN LATERAL (
+    SELECT id FROM gifts WHERE source_id = $1 AND gifts.external_id = given.external_id LIMIT 1
+) AS own ON true
+LEFT JOIN LATERAL (
+    SELECT id, gifts.external_id FROM gifts WHERE source_id = $1 AND gifts.url = given.url LIMIT 1
+) AS holder ON true
+LEFT JOIN LATERAL (SELECT gift_id FROM import_seen WHERE gift_id = own.id LIMIT 1) AS own_seen ON true
+LEFT JOIN LATERAL (SELECT gift_id FROM import_seen WHERE gift_id = holder.id LIMIT 1) AS holder_seen ON true
 WHERE own.id IS NOT NULL OR holder.id IS NOT NULL
 """
 
 # What a feed left out stays: description, picture, shop, brand, category, attributes and availability each by itself,
 # price, currency and old price together (a price without an old price ends the sale). Rows that would not differ are
-# not written. All parts read the state before the statement.
+# not written. A price history begins with the first change, and then with the price before it. All parts read the
+# state before the statement.
 _MERGE: Final = """
 WITH staged AS MATERIALIZED (
-    SELECT s.*, (s.price_minor::numeric / 100)::numeric(14, 2) AS price,
-           (s.old_price_minor::numeric / 100)::numeric(14, 2) AS old_price
+    SELECT s.*, given.price, given.old_price, o.gift_id IS NOT NULL AS has_offer, 
+           o.price AS was_price, o.currency AS was_currency, o.updated_at AS was_updated_at,
+           o.gift_id IS NOT NULL AND given.price IS NOT NULL AND (o.price, o.currency) IS DISTINCT FROM (given.price, coalesce(s.currency, o.currency)) AS repriced,
+           o.gift_id IS NOT NULL AND (
+               NOT o.active OR o.available <> coalesce(s.available, o.available)
+               OR (given.price IS NOT NULL AND (o.price, o.currency, o.old_price)
+                   IS DISTINCT FROM (given.price, coalesce(s.currency, o.currency), given.old_price))) AS moved,
+           o.item_hash IS DISTINCT FROM s.item_hash AS reworded
     FROM import_staged AS s
+    CROSS JOIN LATERAL (SELECT (s.price_minor::numeric / 100)::numeric(14, 2) AS price,
+                               (s.old_price_minor::numeric / 100)::numeric(14, 2) AS old_price) AS given
+    LEFT JOIN LATERAL (SELECT * FROM offers WHERE offers.gift_id = s.id LIMIT 1) AS o ON true
 ), stable AS (
     INSERT INTO gifts AS g (id, source_id, external_id, url, title, description, image_url, merchant, brand, category_id,
                             lang, attributes, is_idea)
@@ -95,17 +115,12 @@ WITH staged AS MATERIALIZED (
        OR (excluded.category_id IS NOT NULL AND excluded.category_id IS DISTINCT FROM g.category_id)
        OR (excluded.attributes <> '{}' AND excluded.attributes <> g.attributes)
     RETURNING g.id, xmax = 0 AS fresh
-), moved AS (
-    SELECT s.id, s.price IS NOT NULL AND (o.price, o.currency) IS DISTINCT FROM (s.price, coalesce(s.currency, o.currency)) AS repriced
-    FROM staged AS s JOIN offers AS o ON o.gift_id = s.id
-    WHERE NOT o.active OR o.available <> coalesce(s.available, o.available)
-       OR (s.price IS NOT NULL AND (o.price, o.currency, o.old_price)
-           IS DISTINCT FROM (s.price, coalesce(s.currency, o.currency), s.old_price))
 ), history AS (
-    INSERT INTO price_history (gift_id, price, currency)
-    SELECT s.id, s.price, coalesce(s.currency, o.currency, 'RUB')
-    FROM staged AS s LEFT JOIN offers AS o ON o.gift_id = s.id LEFT JOIN moved ON moved.id = s.id
-    WHERE s.price IS NOT NULL AND (o.gift_id IS NULL OR moved.repriced)
+    INSERT INTO price_history (gift_id, price, currency, observed_at)
+    SELECT id, was_price, was_currency, was_updated_at FROM staged WHERE repriced AND was_price IS NOT NULL
+    AND NOT EXISTS (SELECT FROM price_history WHERE gift_id = staged.id)
+    UNION ALL
+    SELECT id, price, coalesce(currency, was_currency), now() FROM staged WHERE repriced
     ON CONFLICT DO NOTHING
 ), updated AS (
     UPDATE offers AS o SET
@@ -115,18 +130,18 @@ WITH staged AS MATERIALIZED (
         available = coalesce(s.available, o.available),
         active = true,
         item_hash = s.item_hash,
-        updated_at = CASE WHEN moved.id IS NULL THEN o.updated_at ELSE now() END
-    FROM staged AS s LEFT JOIN moved ON moved.id = s.id
-    WHERE o.gift_id = s.id AND (moved.id IS NOT NULL OR o.item_hash IS DISTINCT FROM s.item_hash)
+        updated_at = CASE WHEN s.moved THEN now() ELSE o.updated_at END
+    FROM staged AS s
+    WHERE o.gift_id = ANY (ARRAY(SELECT id FROM staged WHERE has_offer AND (moved OR reworded))) AND o.gift_id = s.id
 ), created AS (
     INSERT INTO offers (gift_id, price, currency, old_price, available, item_hash)
-    SELECT s.id, s.price, coalesce(s.currency, 'RUB'), s.old_price, coalesce(s.available, true), s.item_hash
-    FROM staged AS s WHERE NOT EXISTS (SELECT FROM offers WHERE offers.gift_id = s.id)
+    SELECT id, price, coalesce(currency, 'RUB'), old_price, coalesce(available, true), item_hash
+    FROM staged WHERE NOT has_offer
 ), seen AS (
     INSERT INTO import_seen SELECT id FROM staged ON CONFLICT DO NOTHING
 )
 SELECT (SELECT count(*) FROM stable WHERE fresh) AS created,
-       (SELECT count(*) FROM (SELECT id FROM stable WHERE NOT fresh UNION SELECT id FROM moved) AS touched) AS changed
+       (SELECT count(*) FROM (SELECT id FROM stable WHERE NOT fresh UNION SELECT id FROM staged WHERE moved) AS touched) AS changed
 """
 
 _RETIRE: Final = """
@@ -294,6 +309,8 @@ class ImportSession:
     async def batch(self) -> AsyncIterator[None]:
         """All that happens inside is stored, or none of it."""
         async with self._connection.transaction():
+            # A crash may lose the last batches whole; the next import of the feed brings them again.
+            await self._connection.execute("SET LOCAL synchronous_commit = off")
             yield
 
     async def mark_seen(self, gift_ids: Collection[str]) -> frozenset[str]:

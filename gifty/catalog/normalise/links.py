@@ -9,7 +9,9 @@ MAX_URL_BYTES: Final = 2_000
 
 _TRACKING: Final = frozenset({"yclid", "gclid", "fbclid", "asid", "_openstat"})
 _URL = re.compile(r"(?:(https?):)?//([^/?#\s\\]+)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE | re.DOTALL)
-_PLAIN = re.compile(r"https?://[a-z0-9][a-z0-9.-]*[a-z0-9]/[!$&-;=@-Z_a-z~%]*")
+# What most links look like: nothing in them but, perhaps, parameters needs a second look.
+_PLAIN = re.compile(r"(https?://(?!-)[a-z0-9-]+(?:\.[a-z0-9-]+)*[a-z0-9]/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=?@-Z_a-z~%]*))?")
+_PORT = re.compile(r"(.*):(\d*)", re.DOTALL)
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`{|}\u2000-\u200f\u2028-\u202f\ud800-\udfff\ufeff]")
 
@@ -19,12 +21,11 @@ def canonical_url(url: str) -> str:
 
     Raises ValueError with a reason fit for a shop when it is no link to a web page.
     """
-    url = url.strip()
-    if _PLAIN.fullmatch(url) and ".." not in url and len(url) <= MAX_URL_BYTES:
-        return url
-    base, query = _parts(url)
-    kept = [pair for pair in query.split("&") if pair and not _is_tracking(pair)]
-    return _bounded(f"{base}?{'&'.join(kept)}" if kept else base)
+    base, query = _parts(url.strip())
+    if query:
+        kept = [pair for pair in query.split("&") if pair and not _is_tracking(pair)]
+        base = f"{base}?{'&'.join(kept)}" if kept else base
+    return _bounded(base)
 
 
 def image_url(url: str) -> str:
@@ -34,6 +35,8 @@ def image_url(url: str) -> str:
 
 
 def _parts(url: str) -> tuple[str, str]:
+    if plain := _PLAIN.fullmatch(url):
+        return plain[1], plain[2] or ""
     match = _URL.fullmatch(url)
     if match is None:
         raise ValueError("is not an http or https link")
@@ -46,7 +49,7 @@ def _host(authority: str, scheme: str) -> str:
     if "@" in authority:
         raise ValueError("must not carry a user name or password")
     host, port = authority.lower(), ""
-    if match := re.fullmatch(r"(.*):(\d*)", host, re.DOTALL):
+    if match := _PORT.fullmatch(host):
         host, port = match.groups()
     if not host.isascii():
         try:
@@ -65,7 +68,7 @@ def _host(authority: str, scheme: str) -> str:
 
 def _is_tracking(pair: str) -> bool:
     name = pair.partition("=")[0].lower()
-    return name.startswith("utm_") or name in _TRACKING
+    return name in _TRACKING or name.startswith("utm_")
 
 
 def _quoted(text: str) -> str:
@@ -73,6 +76,6 @@ def _quoted(text: str) -> str:
 
 
 def _bounded(url: str) -> str:
-    if len(url.encode("utf-8", "replace")) > MAX_URL_BYTES:
+    if len(url) > MAX_URL_BYTES or (not url.isascii() and len(url.encode()) > MAX_URL_BYTES):
         raise ValueError(f"is longer than {MAX_URL_BYTES} bytes")
     return url
