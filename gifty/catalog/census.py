@@ -48,8 +48,12 @@ class CensusRow:
 class Census:
     """The counts as they were at one revision of the catalogue."""
 
-    def __init__(self, revision: int, rows: Sequence[CensusRow], categories: Iterable[Category]) -> None:
+    def __init__(
+        self, revision: int, rows: Sequence[CensusRow], categories: Iterable[Category], *, fresh: int = 0
+    ) -> None:
         self.revision: Final = revision
+        self.fresh: Final = fresh
+        """Vectors outside HNSW."""
         self._categories = {category.id: category for category in categories}
         self._ids_of = _ids_by_key(self._categories)
         self._category = np.array([row.category_id or 0 for row in rows], dtype=np.int64)

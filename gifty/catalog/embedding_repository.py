@@ -234,6 +234,7 @@ class EmbeddingRepository:
                 segment,
             )
             await connection.execute("UPDATE embedding_spaces SET segment = $2 WHERE id = $1", space.id, segment)
+            await connection.execute("SELECT nextval('gift_search_revision')")
         await self._database.execute("ANALYZE gift_embeddings", timeout=INDEX_SECONDS)
         return segment
 

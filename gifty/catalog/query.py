@@ -17,6 +17,7 @@ EXACT_ROWS: Final = 8_000
 EXACT_SHARE: Final = 0.03
 """Below this share of the catalogue HNSW would lose too many of the nearest."""
 MOST_EXACT_ROWS: Final = 50_000
+MOST_FRESH: Final = 10_000
 SPARE: Final = 8
 """How many times more rows than expected HNSW may look at before a search goes on without it."""
 LEAST_SCAN, MOST_SCAN = 512, 16_384
@@ -47,12 +48,13 @@ class QueryReader:
         return len(word) >= _SHORTEST_SUSPECT and word.isalpha() and not self._language.word(word).known
 
 
-def scan_for(matching: int, total: int, depth: int, space: Space) -> int | None:
+def scan_for(matching: int, total: int, depth: int, space: Space, fresh: int = 0) -> int | None:
     """How many rows HNSW may look at for `depth` that match, or None to compare every matching row instead.
 
-    A power of two, so that few different statements are prepared.
+    A power of two, so that few different statements are prepared. `fresh` vectors outside HNSW are compared one by one in any
+    case, dearer than all rows together when there are many.
     """
-    if space.segment is None or matching <= max(EXACT_ROWS, min(EXACT_SHARE * total, MOST_EXACT_ROWS)):
+    if space.segment is None or fresh > MOST_FRESH or matching <= max(EXACT_ROWS, min(EXACT_SHARE * total, MOST_EXACT_ROWS)):
         return None
     needed = SPARE * depth * total / matching
     return min(1 << max(int(needed), LEAST_SCAN).bit_length(), MOST_SCAN)

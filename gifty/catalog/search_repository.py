@@ -82,10 +82,12 @@ class SearchRepository:
                 space.id,
             )
             categories = await connection.fetch("SELECT id, name, parent_id FROM categories")
+            fresh = int(await connection.fetchval("SELECT count(*) FROM gift_fresh WHERE space = $1", space.id))
         return Census(
             revision,
             [census_row(row) for row in rows],
             [Category(row["id"], row["name"], row["parent_id"]) for row in categories],
+            fresh=fresh,
         )
 
 

@@ -36,6 +36,10 @@ class ConceptLexicon(Protocol):
         """Concepts and how strongly (0..1) the words name them; a `query` also names what is near."""
         ...
 
+    def name(self, concept: str, language: str) -> str | None:
+        """What people call a concept in "ru" or "en"."""
+        ...
+
 
 class NoConcepts:
     """Knows nothing; leaves an embedder with words and letters."""
@@ -45,6 +49,10 @@ class NoConcepts:
     def concepts_of(self, tokens: Sequence[Token], *, query: bool = False) -> dict[str, float]:  # noqa: ARG002
         """No concepts."""
         return {}
+
+    def name(self, concept: str, language: str) -> str | None:  # noqa: ARG002
+        """No names."""
+        return None
 
 
 class _Form:
@@ -84,6 +92,9 @@ class OntologyConcepts:
             self._forms.setdefault(rarest, []).append(found)
         self._prefixed = lru_cache(maxsize=CACHED_WORDS)(self._find_prefixed)
         self._meaning = {concept: dict(_kind_meaning(ontology, concept)) for concept in ontology.forms}
+        self._names = {f"kind:{kind.id}": (kind.ru, kind.en) for kind in ontology.kinds.values()} | {
+            f"interest:{interest.id}": (interest.ru, interest.en) for interest in ontology.interests.values()
+        }
         self._near = {
             f"interest:{interest.id}": {f"interest:{other}": NEAR * weight for other, weight in interest.near.items()}
             for interest in ontology.interests.values()
@@ -112,6 +123,11 @@ class OntologyConcepts:
                 for other, strength in self._near.get(concept, {}).items():
                     meant[other] = max(meant.get(other, 0.0), meant[concept] * strength)
         return meant
+
+    def name(self, concept: str, language: str) -> str | None:
+        """What people call a concept in "ru" or "en"."""
+        names = self._names.get(concept)
+        return None if names is None else names[language == "en"]
 
     def _add_prefix(self, prefix: str, concept: str) -> None:
         self._prefixes.setdefault(prefix, []).append(concept)
