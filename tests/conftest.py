@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
 
+from gifty.app import create_app
 from gifty.core.database import Database
 from gifty.core.embedded import EmbeddedPostgres
 from gifty.core.migrations import migrate
+from gifty.settings import Settings, load_settings
+
+Client: TypeAlias = TestClient[web.Request, web.Application]
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 _TEMPLATE_LOCK = 0x74657374
@@ -85,3 +93,27 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     database = await Database.open(dsn, min_size=1, max_size=4)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `GIFTY_HOME` for tests that bring their own database; what Gifty caches there is shared."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def settings(dsn: str, home: Path) -> Settings:
+    """Settings of a development process on this test's database, without rate limits."""
+    environ = {
+        "GIFTY_HOME": str(home),
+        "DATABASE_URL": dsn,
+        "GIFTY_RATE_LIMIT": "off",
+        "GIFTY_CRAWL_ALLOW_PRIVATE": "on",
+    }
+    return load_settings(environ, dotenv=home / "none")
+
+
+@pytest.fixture
+async def client(settings: Settings, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Client:
+    """A client of the whole application."""
+    return await aiohttp_client(create_app(settings))

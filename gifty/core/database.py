@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = asyncpg.Connection
-Listener: TypeAlias = Callable[[str], None]
+Listener: TypeAlias = Callable[[str], object]
 
 ACQUIRE_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0

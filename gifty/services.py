@@ -1,0 +1,99 @@
+"""From settings to services: what the server, the workers and the commands all stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gifty.catalog.candidate_repository import CandidateRepository
+from gifty.catalog.candidates import CandidateService
+from gifty.catalog.embedding_repository import EmbeddingRepository
+from gifty.catalog.embedding_service import EmbeddingService
+from gifty.catalog.embeddings.concepts import OntologyConcepts
+from gifty.catalog.embeddings.local import LocalEmbedder
+from gifty.catalog.ingestion import IngestionService
+from gifty.catalog.ingestion_repository import IngestionRepository
+from gifty.catalog.profile_repository import ProfileRepository
+from gifty.catalog.profiles import ProfileService
+from gifty.core.clock import Clock, SystemClock
+from gifty.core.database import Database
+from gifty.core.lifecycle import Lifecycle
+from gifty.core.migrations import migrate
+from gifty.discovery.knowledge import load_knowledge
+from gifty.discovery.repository import QuizRunRepository
+from gifty.discovery.runs import RunRecorder
+from gifty.discovery.service import RecommendationService
+from gifty.ontology.loader import Ontology, load_ontology
+from gifty.operations.service import DeadLetters
+from gifty.scoring.rules import RulesScorer
+from gifty.scoring.service import ScoringService
+from gifty.settings import Settings
+from gifty.storage import database_address
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that does something, built once."""
+
+    clock: Clock
+    database: Database
+    ontology: Ontology
+    ingestion: IngestionService
+    embedding: EmbeddingService
+    scoring: ScoringService
+    recommendations: RecommendationService
+    dead_letters: DeadLetters
+
+
+async def start_services(settings: Settings, life: Lifecycle) -> Services:
+    """Starts what the services stand on, and builds them."""
+    clock = SystemClock()
+    dsn = await life.start("PostgreSQL" if settings.database_url else "embedded PostgreSQL", database_address(settings))
+    await life.start("schema", _migrated(dsn))
+    database = await life.start("database pool", _pool(dsn))
+    ontology = await life.start("ontology", _ontology(settings))
+    embedder = LocalEmbedder(ontology.language, OntologyConcepts(ontology))
+    runs = await life.start("quiz log", RunRecorder(QuizRunRepository(database)))
+    return Services(
+        clock=clock,
+        database=database,
+        ontology=ontology,
+        ingestion=IngestionService(IngestionRepository(database)),
+        embedding=EmbeddingService(EmbeddingRepository(database), embedder, clock),
+        scoring=ScoringService(ProfileService(ProfileRepository(database)), RulesScorer(ontology)),
+        recommendations=RecommendationService(
+            ontology=ontology,
+            knowledge=load_knowledge(ontology),
+            candidates=CandidateService(CandidateRepository(database)),
+            runs=runs,
+        ),
+        dead_letters=DeadLetters(database),
+    )
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """The services for one command, started and stopped in silence."""
+    async with Lifecycle(lambda _line: None) as life:
+        yield await start_services(settings, life)
+
+
+@asynccontextmanager
+async def _migrated(dsn: str) -> AsyncIterator[list[str]]:
+    yield await migrate(dsn)
+
+
+@asynccontextmanager
+async def _pool(dsn: str) -> AsyncIterator[Database]:
+    database = await Database.open(dsn)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _ontology(settings: Settings) -> AsyncIterator[Ontology]:
+    yield await asyncio.to_thread(load_ontology, cache=settings.home / "cache")
