@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gifty.catalog.models import Promotion
+
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
@@ -94,7 +96,7 @@ class Pick:
     is_idea: bool
     reasons: tuple[str, ...]
     slot: str
-    promotions: tuple[Mapping[str, Any], ...] = ()
+    promotions: tuple[Promotion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gifty.discovery.ranking import Ranked, axis
 from gifty.ontology.text import fold
 
 SAFE, PIVOT, PRACTICAL, WILDCARD = "safe_bet", "emotional_pivot", "practical", "wildcard"
+SLOTS: Final = (SAFE, PIVOT, PRACTICAL, WILDCARD)
 POOL: Final = 120
 SAME_KIND: Final = 0.9
 SAME_FRANCHISE: Final = 0.97
@@ -18,8 +19,6 @@ SAME_INTEREST: Final = 0.985
 NEAR_DUPLICATE: Final = 0.55
 ALIKE: Final = 0.5
 """Jaccard likeness of title words from which two gifts count as nearly the same."""
-SLOT_SHARE: Final = 0.8
-"""A slot is filled out of order only by a gift at least this near the one it displaces."""
 STRONG: Final = 0.55
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +17,6 @@ from gifty.ontology.models import AXES
 MOTIF_FIT: Final = 0.8
 """What a motif in the title of any thing counts against a kind made for the interest."""
 FRANCHISE_FIT: Final = 0.97
-FOUND_FIT: Final = 0.55
-"""Fit of a gift that only the text search found for words nobody understood."""
 GIFT_POWER: Final = 0.75
 FIT_SHARE: Final = 0.72
 SOFT_ALONE: Final = 0.12
@@ -79,8 +77,8 @@ class Ranker:
             score = np.where(matrix.genders == other, score * 0.25, score)
         return KindScores(fit, soft, apt, np.asarray(score, np.float32))
 
-    def rank(self, brief: Brief, quiz: Quiz, kinds: KindScores, candidates: Sequence[Candidate], found: frozenset[str]) -> list[Ranked]:
-        """Candidates by falling score; `found` are ids that the text search brought for words nobody understood."""
+    def rank(self, brief: Brief, quiz: Quiz, kinds: KindScores, candidates: Sequence[Candidate], found: Mapping[str, float]) -> list[Ranked]:
+        """Candidates by falling score; `found` are fits of gifts that search brought for words nobody understood."""
         wants = bool(brief.interests or brief.kinds or found)
         ranked = [self._one(brief, quiz, kinds, candidate, found, wants) for candidate in candidates]
         ranked = [one for one in ranked if one.score > 0]
@@ -88,7 +86,7 @@ class Ranker:
         return ranked
 
     def _one(
-        self, brief: Brief, quiz: Quiz, kinds: KindScores, candidate: Candidate, found: frozenset[str], wants: bool
+        self, brief: Brief, quiz: Quiz, kinds: KindScores, candidate: Candidate, found: Mapping[str, float], wants: bool
     ) -> Ranked:
         row = self._matrix.index.get(candidate.kind) if candidate.kind is not None else None
         fit = float(kinds.fit[row]) if row is not None else 0.0
@@ -103,8 +101,7 @@ class Ranker:
             elif motif in brief.motifs:
                 missed *= 1.0 - FRANCHISE_FIT
         fit = 1.0 - missed
-        if candidate.gift_id in found:
-            fit = max(fit, FOUND_FIT)
+        fit = max(fit, found.get(candidate.gift_id, 0.0))
         relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
         price = price_factor(candidate.price, brief)
         score = relevance * candidate.giftability**GIFT_POWER * apt * price * self._whom(brief, candidate)

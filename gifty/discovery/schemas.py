@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from gifty.catalog.schemas import GiftSchema
 from gifty.discovery.models import Quiz
+from gifty.discovery.portfolio import SLOTS
 from gifty.ontology.models import MAX_AGE, WISH_TAGS
 
 LONGEST_TEXT: Final = 4_000
@@ -98,48 +100,30 @@ class GenerateRequest(Schema):
         )
 
 
-class PromotionSchema(Schema):
-    """A coupon or discount of the gift's shop."""
-
-    title = fields.String()
-    coupon = fields.String(allow_none=True)
-    discount = fields.String(allow_none=True)
-    ends_at = fields.DateTime(allow_none=True)
-
-
-class PickSchema(Schema):
+class PickSchema(GiftSchema):
     """A recommended gift."""
 
-    gift_id = fields.String()
-    title = fields.String()
-    description = fields.String()
-    price = fields.Float(allow_none=True)
-    currency = fields.String()
-    old_price = fields.Float(allow_none=True)
-    product_url = fields.String()
-    image_url = fields.String(allow_none=True)
-    merchant = fields.String(allow_none=True)
-    category = fields.String(allow_none=True)
-    is_idea = fields.Boolean()
-    slot = fields.String()
-    reasons = fields.List(fields.String())
-    promotions = fields.List(fields.Nested(PromotionSchema))
+    slot = fields.String(
+        required=True,
+        validate=validate.OneOf(SLOTS),
+        metadata={"description": "Its part in the portfolio."},
+    )
 
 
 class RelaxationSchema(Schema):
     """A wish that not all gifts keep."""
 
-    wish = fields.String()
-    message = fields.String()
+    wish = fields.String(required=True, validate=validate.OneOf(("budget", "occasion", "vibe", "interests")))
+    message = fields.String(required=True)
 
 
 class RecommendationSchema(Schema):
-    """A portfolio of gifts."""
+    """A portfolio of gifts, the one to show first and what was made of the quiz."""
 
-    quiz_run_id = fields.String()
-    engine_version = fields.String()
-    featured_gift = fields.Nested(PickSchema, allow_none=True)
-    gifts = fields.List(fields.Nested(PickSchema))
-    relaxed = fields.List(fields.Nested(RelaxationSchema))
-    understood = fields.Dict(keys=fields.String())
+    quiz_run_id = fields.String(required=True)
+    engine_version = fields.String(required=True)
+    featured_gift = fields.Nested(PickSchema, required=True, allow_none=True)
+    gifts = fields.List(fields.Nested(PickSchema), required=True)
+    relaxed = fields.List(fields.Nested(RelaxationSchema), required=True)
+    understood = fields.Dict(keys=fields.String(), required=True)
     debug = fields.Dict(keys=fields.String(), allow_none=True)

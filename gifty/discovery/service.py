@@ -10,6 +10,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from gifty.catalog.candidates import Candidate, CandidateFilter, CandidateQuery, CandidateService, GiftCard
+from gifty.catalog.models import Promotion
+from gifty.catalog.search import NoPromotions, Promotions
+from gifty.catalog.search_models import GiftFilter
 from gifty.core.ids import new_id
 from gifty.discovery import bounds
 from gifty.discovery.knowledge import Knowledge
@@ -34,24 +37,20 @@ PER_MOTIF: Final = 24
 PER_NEAR_MOTIF: Final = 6
 MOTIFS: Final = 10
 FOUND: Final = 40
+FOUND_FIT: Final = 0.6
+"""Fit of the gift nearest to words nobody understood; those farther away fall in proportion."""
+FOUND_SHARE: Final = 0.6
+LEAST_COSINE: Final = 0.2
 LAST_RESORT: Final = 80
 MEETS_INTEREST: Final = 0.2
 MEETS_VIBE: Final = 0.35
 
 
 class Finder(Protocol):
-    """The catalogue's text search, for words nobody understood."""
+    """The catalogue's search by meaning, for words nobody understood (`SearchService`)."""
 
-    async def find(self, text: str, limit: int) -> Sequence[str]:
-        """Ids of the gifts nearest to a text, best first."""
-        ...
-
-
-class Offers(Protocol):
-    """The promotions of shops."""
-
-    async def of_merchants(self, merchants: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Promotions that are valid now, by merchant."""
+    async def nearest(self, text: str, where: GiftFilter, limit: int) -> list[tuple[str, float]]:
+        """Ids and cosines of the gifts nearest to a text, best first."""
         ...
 
 
@@ -73,14 +72,14 @@ class RecommendationService:
         knowledge: Knowledge,
         candidates: CandidateService,
         finder: Finder | None = None,
-        offers: Offers | None = None,
+        promotions: Promotions | None = None,
         runs: RunRecorder | None = None,
         new_run_id: Callable[[], str] = lambda: new_id("quiz"),
     ) -> None:
         self._ontology = ontology
         self._candidates = candidates
         self._finder = finder
-        self._offers = offers
+        self._promotions = promotions or NoPromotions()
         self._runs = runs
         self._new_run_id = new_run_id
         self._profiler = Profiler(ontology, knowledge)
@@ -94,8 +93,8 @@ class RecommendationService:
         """A portfolio for a quiz: never empty while the catalogue has gifts that keep wishes, age, closeness and a hard budget."""
         known = self._understand(quiz)
         brief = known.brief
-        found = frozenset(await self._finder.find(" ".join(brief.unknown), FOUND)) if brief.unknown and self._finder else frozenset()
         where = bounds.strict(brief, quiz)
+        found = await self._found(brief)
         ranked = await self._ranked(quiz, known, where, found)
         relaxed: list[Relaxation] = []
         if len(ranked) < quiz.top_n:
@@ -113,6 +112,16 @@ class RecommendationService:
         )
         self._record(quiz, recommendation)
         return recommendation
+
+    async def _found(self, brief: Brief) -> dict[str, float]:
+        """Fits of gifts that search brings for words nobody understood, by id."""
+        if not brief.unknown or self._finder is None:
+            return {}
+        nearest = await self._finder.nearest(" ".join(brief.unknown), GiftFilter(), FOUND)
+        best = max((cosine for _, cosine in nearest), default=0.0)
+        if best < LEAST_COSINE:
+            return {}
+        return {gift_id: FOUND_FIT * cosine / best for gift_id, cosine in nearest if cosine >= FOUND_SHARE * best}
 
     def _understand(self, quiz: Quiz) -> _Understood:
         key = replace(quiz, top_n=1, debug=False)
@@ -137,18 +146,18 @@ class RecommendationService:
         }
 
     async def _ranked(
-        self, quiz: Quiz, known: _Understood, where: CandidateFilter, found: frozenset[str]
+        self, quiz: Quiz, known: _Understood, where: CandidateFilter, found: Mapping[str, float]
     ) -> list[Ranked]:
         candidates = await self._candidates.candidates(CandidateQuery(known.top, known.motifs, sorted(found), where))
         return self._rank(quiz, known, candidates, found)
 
     def _rank(
-        self, quiz: Quiz, known: _Understood, candidates: Sequence[Candidate], found: frozenset[str]
+        self, quiz: Quiz, known: _Understood, candidates: Sequence[Candidate], found: Mapping[str, float]
     ) -> list[Ranked]:
         return self._ranker.rank(known.brief, quiz, known.kinds, candidates, found)
 
     async def _relax(
-        self, quiz: Quiz, known: _Understood, where: CandidateFilter, found: frozenset[str], ranked: list[Ranked]
+        self, quiz: Quiz, known: _Understood, where: CandidateFilter, found: Mapping[str, float], ranked: list[Ranked]
     ) -> tuple[list[Ranked], list[Relaxation]]:
         """Gives way step by step until there are enough: price down, budget up a little, interests, then budget at all."""
         brief, relaxed = known.brief, []
@@ -202,8 +211,8 @@ class RecommendationService:
 
     async def _present(self, brief: Brief, chosen: Sequence[tuple[Ranked, str]]) -> tuple[Pick, ...]:
         cards = await self._candidates.cards([one.candidate.gift_id for one, _ in chosen])
-        merchants = sorted({one.candidate.merchant for one, _ in chosen if one.candidate.merchant})
-        promotions = await self._offers.of_merchants(merchants) if self._offers is not None and merchants else {}
+        shops = {one.candidate.merchant for one, _ in chosen if one.candidate.merchant}
+        promotions = await self._promotions.of_shops(shops) if shops else {}
         return tuple(
             self._pick(brief, one, slot, cards[one.candidate.gift_id], promotions.get(one.candidate.merchant or "", ()))
             for one, slot in chosen
@@ -211,7 +220,7 @@ class RecommendationService:
         )
 
     def _pick(
-        self, brief: Brief, one: Ranked, slot: str, card: GiftCard, promotions: Sequence[Mapping[str, Any]]
+        self, brief: Brief, one: Ranked, slot: str, card: GiftCard, promotions: Sequence[Promotion]
     ) -> Pick:
         candidate = one.candidate
         return Pick(
