@@ -14,6 +14,7 @@ from aiohttp import web
 from actors import tree
 from actors.dead_letters import DeadLetterBox
 from actors.runtime import ActorSystem
+from gifty.catalog import api as catalog
 from gifty.core.clock import SystemClock
 from gifty.core.errors import Unavailable
 from gifty.core.http.idempotency.repository import IdempotencyRepository
@@ -25,6 +26,7 @@ from gifty.core.http.settings import HttpSettings
 from gifty.core.lifecycle import Lifecycle, Report
 from gifty.core.logs import logging_to
 from gifty.core.metrics import Metrics
+from gifty.core.pagination import Cursors
 from gifty.discovery import api as discovery
 from gifty.services import Services, start_services
 from gifty.settings import Settings
@@ -44,7 +46,7 @@ def create_app(settings: Settings, report: Report = lambda _line: None) -> web.A
     readiness = Readiness(clock)
     install(
         app,
-        routes=[*discovery.routes],
+        routes=[*catalog.routes, *discovery.routes],
         settings=_http_settings(settings),
         clock=clock,
         metrics=metrics,
@@ -55,7 +57,7 @@ def create_app(settings: Settings, report: Report = lambda _line: None) -> web.A
         async with Lifecycle(report) as life:
             services = await start_services(settings, life)
             system = await life.start("actors", _actors(services, only=tree.ALL))
-            _introduce(app, services, system)
+            _introduce(app, settings, services, system)
             _watch(readiness, services, system)
             yield
 
@@ -121,10 +123,13 @@ def _http_settings(settings: Settings) -> HttpSettings:
     )
 
 
-def _introduce(app: web.Application, services: Services, system: ActorSystem) -> None:
+def _introduce(app: web.Application, settings: Settings, services: Services, system: ActorSystem) -> None:
     app[SERVICES] = services
     app[ACTORS] = system
     app[IDEMPOTENCY] = IdempotencyService(IdempotencyRepository(services.database), services.clock)
+    app[catalog.SEARCH] = services.search
+    app[catalog.GIFTS] = services.gifts
+    app[catalog.CURSORS] = Cursors(settings.secret_key.encode(), catalog.CURSOR_PURPOSE)
     app[discovery.RECOMMENDATIONS] = services.recommendations
 
 

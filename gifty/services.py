@@ -13,10 +13,16 @@ from gifty.catalog.embedding_repository import EmbeddingRepository
 from gifty.catalog.embedding_service import EmbeddingService
 from gifty.catalog.embeddings.concepts import OntologyConcepts
 from gifty.catalog.embeddings.local import LocalEmbedder
+from gifty.catalog.gifts import GiftService
+from gifty.catalog.gifts_repository import GiftsRepository
 from gifty.catalog.ingestion import IngestionService
 from gifty.catalog.ingestion_repository import IngestionRepository
 from gifty.catalog.profile_repository import ProfileRepository
 from gifty.catalog.profiles import ProfileService
+from gifty.catalog.query import QueryReader
+from gifty.catalog.search import SearchService
+from gifty.catalog.search_reasons import Explainer
+from gifty.catalog.search_repository import SearchRepository
 from gifty.core.clock import Clock, SystemClock
 from gifty.core.database import Database
 from gifty.core.lifecycle import Lifecycle
@@ -42,6 +48,8 @@ class Services:
     ontology: Ontology
     ingestion: IngestionService
     embedding: EmbeddingService
+    search: SearchService
+    gifts: GiftService
     scoring: ScoringService
     recommendations: RecommendationService
     dead_letters: DeadLetters
@@ -54,14 +62,23 @@ async def start_services(settings: Settings, life: Lifecycle) -> Services:
     await life.start("schema", _migrated(dsn))
     database = await life.start("database pool", _pool(dsn))
     ontology = await life.start("ontology", _ontology(settings))
-    embedder = LocalEmbedder(ontology.language, OntologyConcepts(ontology))
+    concepts = OntologyConcepts(ontology)
+    embedding = EmbeddingService(EmbeddingRepository(database), LocalEmbedder(ontology.language, concepts), clock)
     runs = await life.start("quiz log", RunRecorder(QuizRunRepository(database)))
     return Services(
         clock=clock,
         database=database,
         ontology=ontology,
         ingestion=IngestionService(IngestionRepository(database)),
-        embedding=EmbeddingService(EmbeddingRepository(database), embedder, clock),
+        embedding=embedding,
+        search=SearchService(
+            SearchRepository(database),
+            embedding,
+            QueryReader(ontology.language),
+            Explainer(ontology.language, concepts),
+            clock,
+        ),
+        gifts=GiftService(GiftsRepository(database), embedding),
         scoring=ScoringService(ProfileService(ProfileRepository(database)), RulesScorer(ontology)),
         recommendations=RecommendationService(
             ontology=ontology,
