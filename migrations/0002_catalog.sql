@@ -20,7 +20,8 @@ CREATE TABLE categories (
 );
 CREATE INDEX categories_parent ON categories (parent_id) WHERE parent_id IS NOT NULL;
 
--- The `russian` configuration stems Latin words as English, so one pass serves both languages.
+-- The `russian` configuration stems Latin words as English, so one pass serves both languages; what is written in both
+-- (the starter ideas) carries its English half in attributes.
 -- content_hash is generated so that it always fits the stored row, also when a feed left a field out and the old value stayed.
 CREATE TABLE gifts (
     id            text PRIMARY KEY,
@@ -42,7 +43,7 @@ CREATE TABLE gifts (
         title || E'\x1f' || description || E'\x1f' || coalesce(merchant, '') || E'\x1f' || coalesce(brand, '') || E'\x1f'
         || coalesce(category_id::text, '') || E'\x1f' || lang || E'\x1f' || attributes::text), 'hex')) STORED,
     search        tsvector NOT NULL GENERATED ALWAYS AS (
-        setweight(to_tsvector('russian', title), 'A')
+        setweight(to_tsvector('russian', title || ' ' || coalesce(attributes #>> '{en,title}', '')), 'A')
         || setweight(to_tsvector('russian', coalesce(brand, '') || ' ' || coalesce(merchant, '')), 'B')
         || setweight(to_tsvector('russian', left(description, 1000)), 'C')) STORED,
     UNIQUE (source_id, external_id),

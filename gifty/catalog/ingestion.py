@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from gifty.catalog.feeds.items import Entry, Feed, FeedIncomplete, RawItem, context_key, fingerprint
-from gifty.catalog.ingestion_repository import Holder, ImportSession, IngestionRepository
+from gifty.catalog.import_session import Holder, ImportSession
+from gifty.catalog.ingestion_repository import IngestionRepository
 from gifty.catalog.models import ImportRun, Reject, RunCounts, RunStatus, Source
 from gifty.catalog.normalise.items import Candidate, check
 from gifty.core.errors import GiftyError
@@ -86,7 +87,8 @@ class IngestionService:
         be told apart. Raises `Conflict` while another import of the source runs, `NotAFeed` when the feed is refused,
         `StorageFull` and `DatabaseUnavailable`; the run is marked failed then, and complete batches stay.
         """
-        source = await self._repository.put_source(origin.site_key, origin.name or origin.site_key, origin.kind, origin.url)
+        name = origin.name or origin.site_key
+        source = await self._repository.put_source(origin.site_key, name, origin.kind, origin.url)
         rejects: list[Reject] = []
         run_id: int | None = None
         try:
@@ -143,7 +145,7 @@ class _Import:
         elif trouble:
             status, error = RunStatus.PARTIAL, f"incomplete: {trouble}"
         elif self._unidentified:
-            status, error = RunStatus.PARTIAL, f"{self._unidentified} item(s) could not be told apart, so none was retired"
+            status, error = RunStatus.PARTIAL, f"{self._unidentified} item(s) had no readable id"
         else:
             status, error = RunStatus.COMPLETE, None
         retire = status is RunStatus.COMPLETE and self._origin.is_whole
@@ -316,15 +318,15 @@ async def _ahead(batches: AsyncIterator[_Batch]) -> AsyncIterator[AsyncIterator[
     async def prepare() -> _Batch | None:
         return await anext(batches, None)
 
+    upcoming = [asyncio.create_task(prepare())]
+
     async def iterate() -> AsyncIterator[_Batch]:
-        nonlocal task
-        while (batch := await task) is not None:
-            task = asyncio.create_task(prepare())
+        while (batch := await upcoming[0]) is not None:
+            upcoming[0] = asyncio.create_task(prepare())
             yield batch
 
-    task = asyncio.create_task(prepare())
     try:
         yield iterate()
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        upcoming[0].cancel()
+        await asyncio.gather(upcoming[0], return_exceptions=True)

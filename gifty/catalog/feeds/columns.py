@@ -37,9 +37,7 @@ _PRICE_IN = re.compile(r"price_([a-z]{3})")
 class Columns:
     """Which key holds which field. What `options.columns` names wins over what names suggest."""
 
-    def __init__(
-        self, headers: Sequence[str], options: FeedOptions, needed: Sequence[str] = ("title", "url")
-    ) -> None:
+    def __init__(self, headers: Sequence[str], options: FeedOptions, needed: Sequence[str] = ("title", "url")) -> None:
         """Raises `NotAFeed` when a needed field cannot be found, or a named field or column does not exist."""
         known = {_plain(header): header for header in reversed(headers)}
         self.currency = options.currency

@@ -35,7 +35,9 @@ class _CsvFeed:
                 continue
             line, cells = row
             content = "\x1f".join([cells[place] for place in used]).encode("utf-8", "surrogatepass")
-            yield Entry(line, cells[identity].strip() if identity is not None else None, fingerprint(content, key), cells)
+            yield Entry(
+                line, cells[identity].strip() if identity is not None else None, fingerprint(content, key), cells
+            )
 
     def unpack(self, entry: Entry) -> RawItem | Reject:
         return self._columns.item({header: entry.packed[place] for header, place in self._places.items()})

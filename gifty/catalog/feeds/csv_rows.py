@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from gifty.catalog.feeds.items import FeedIncomplete, NotAFeed, excerpt
 from gifty.catalog.feeds.xml_items import is_utf8
@@ -34,7 +34,7 @@ class Table:
 
     def __init__(self, stream: BinaryIO) -> None:
         """Reads the header. Raises `NotAFeed` when there is none."""
-        buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _SNIFFED)  # type: ignore[arg-type]
+        buffered = io.BufferedReader(cast(io.RawIOBase, stream), _SNIFFED)
         head = buffered.peek(_SNIFFED)[:_SNIFFED]
         self._text = io.TextIOWrapper(buffered, text_encoding(head), errors="replace", newline="")
         self._ends_whole = True

@@ -52,7 +52,7 @@ class FeedFile(io.RawIOBase):
         except OSError as error:
             raise NotAFeed(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
         self._limit = self._left = limit
-        self._stream = io.BufferedReader(self._file)
+        self._stream: io.BufferedReader = io.BufferedReader(self._file)
         for _ in range(_MAX_LAYERS):
             if not self._packed():
                 break
@@ -69,6 +69,10 @@ class FeedFile(io.RawIOBase):
             return self._stream.peek(_HEAD)[:_HEAD]
         except (EOFError, OSError, zlib.error) as error:
             raise NotAFeed(f"the gzip archive is broken: {error}") from None
+
+    def plain(self) -> BinaryIO:
+        """The content, to be read once."""
+        return io.BufferedReader(self, _HEAD)
 
     def readable(self) -> bool:
         """Always."""
@@ -104,7 +108,9 @@ def detect(head: bytes) -> str:
     """The format of a feed that begins with `head`. Raises `NotAFeed` and says what it is instead where that is plain."""
     if not head.strip():
         raise NotAFeed("the file is empty")
-    if head.startswith((b"PK\x03\x04", b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xd0\xcf\x11\xe0")):
+    if head.startswith(
+        (b"PK\x03\x04", b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xd0\xcf\x11\xe0")
+    ):
         raise NotAFeed("this is an archive, document or picture; give the feed itself (plain or .gz)")
     wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     if not wide and b"\0" in head:
@@ -148,7 +154,7 @@ def open_feed(file: FeedFile, kind: str, options: FeedOptions) -> Feed:
         kind = "google_tsv"
     if kind == "jsonl" and file.head().lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         kind = "json"
-    return _READERS[kind](cast(BinaryIO, io.BufferedReader(file, _HEAD)), options)
+    return _READERS[kind](file.plain(), options)
 
 
 class Pages:
@@ -165,5 +171,3 @@ class Pages:
     def unpack(self, entry: Entry) -> RawItem | Reject:
         """What the product says."""
         return self._feeds[0].unpack(entry)
-
-

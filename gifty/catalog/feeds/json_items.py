@@ -35,6 +35,8 @@ def json_objects(stream: BinaryIO, prefix: str) -> Iterator[Any]:
             bounded.since_last = 0
             yield value
     except ijson.IncompleteJSONError as error:
-        raise FeedIncomplete(f"the feed ends in the middle or is malformed: {str(error).splitlines()[0]}"[:300]) from None
+        raise FeedIncomplete(
+            f"the feed ends in the middle or is malformed: {str(error).splitlines()[0]}"[:300]
+        ) from None
     except (ijson.JSONError, UnicodeDecodeError) as error:
         raise FeedIncomplete(f"the feed is malformed: {str(error).splitlines()[0]}"[:300]) from None

@@ -8,7 +8,16 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from gifty.catalog.feeds.columns import Columns
-from gifty.catalog.feeds.items import Entry, Feed, FeedIncomplete, FeedOptions, RawItem, context_key, excerpt, fingerprint
+from gifty.catalog.feeds.items import (
+    Entry,
+    Feed,
+    FeedIncomplete,
+    FeedOptions,
+    RawItem,
+    context_key,
+    excerpt,
+    fingerprint,
+)
 from gifty.catalog.feeds.json_items import json_objects
 from gifty.catalog.models import Reject
 
@@ -49,7 +58,9 @@ class _JsonFeed:
         item = self._columns(given).item(given)
         for name in ("attributes", "params"):
             if isinstance(given.get(name), dict):
-                item.attributes.update({str(key): str(value) for key, value in given[name].items() if value is not None})
+                item.attributes.update(
+                    {str(key): str(value) for key, value in given[name].items() if value is not None}
+                )
         return item
 
     def _columns(self, given: dict[str, Any]) -> Columns:
@@ -76,4 +87,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int | None, Any]]:
                 raise FeedIncomplete(f"the feed ends in the middle of line {number}") from None
             while not whole and (rest := stream.readline(_MAX_LINE)):
                 whole = rest.endswith(b"\n")
-            yield number, Reject(number, None, "row", f"is not JSON: {error}"[:200], excerpt(text.decode(errors="replace")))
+            yield (
+                number,
+                Reject(number, None, "row", f"is not JSON: {error}"[:200], excerpt(text.decode(errors="replace"))),
+            )

@@ -8,7 +8,17 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from gifty.catalog.feeds.items import MAX_PICTURES, Entry, Feed, FeedOptions, NotAFeed, RawItem, context_key, excerpt, fingerprint
+from gifty.catalog.feeds.items import (
+    MAX_PICTURES,
+    Entry,
+    Feed,
+    FeedOptions,
+    NotAFeed,
+    RawItem,
+    context_key,
+    excerpt,
+    fingerprint,
+)
 from gifty.catalog.feeds.json_items import json_objects
 from gifty.catalog.models import Reject
 

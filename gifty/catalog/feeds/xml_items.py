@@ -43,9 +43,20 @@ class Element:
 class Shape(Protocol):
     """What one format makes of XML."""
 
-    item_tags: tuple[str, ...]
-    kept_tags: frozenset[str]
-    id_pattern: re.Pattern[bytes]
+    @property
+    def item_tags(self) -> tuple[str, ...]:
+        """The names of the elements that are items, without prefix."""
+        ...
+
+    @property
+    def kept_tags(self) -> frozenset[str]:
+        """The names of the elements outside of items that `outside` wants to hear of."""
+        ...
+
+    @property
+    def id_pattern(self) -> re.Pattern[bytes]:
+        """Finds an item's id in its text, without parsing it."""
+        ...
 
     def item(self, element: Element) -> RawItem:
         """One whole item."""
@@ -102,7 +113,8 @@ class XmlFeed:
             if name is None:
                 skeleton.feed(piece, line)
             elif len(piece) > MAX_ITEM_BYTES:
-                yield Reject(line, self._external_id(piece[:4096]), "item", "is larger than 1 MB", excerpt(piece[:200].decode(errors="replace")))
+                shown = excerpt(piece[:400].decode(errors="replace"))
+                yield Reject(line, self._external_id(piece[:4096]), "item", "is larger than 1 MB", shown)
             else:
                 yield Entry(line, self._external_id(piece), fingerprint(piece, self._shape.context()), piece)
         skeleton.finish()
@@ -113,7 +125,9 @@ class XmlFeed:
             return self._shape.item(self._items.parse(entry.packed))
         except expat.ExpatError as error:
             line = (entry.line or 1) + entry.packed.count(b"\n")
-            return Reject(entry.line, entry.external_id, "xml", f"{expat.ErrorString(error.code)} (near line {line})", excerpt(entry.packed.decode(errors="replace")))
+            reason = f"{expat.ErrorString(error.code)} (near line {line})"
+            shown = excerpt(entry.packed[:400].decode(errors="replace"))
+            return Reject(entry.line, entry.external_id, "xml", reason, shown)
 
     def _chunks(self) -> Iterator[bytes]:
         head = self._stream.read(_CHUNK)
@@ -168,7 +182,9 @@ def _next_piece(buffer: bytes, at: int, start: re.Pattern[bytes], *, final: bool
     return _item_end(buffer, match, start, final=final)
 
 
-def _item_end(buffer: bytes, match: re.Match[bytes], start: re.Pattern[bytes], *, final: bool) -> tuple[int, str | None]:
+def _item_end(
+    buffer: bytes, match: re.Match[bytes], start: re.Pattern[bytes], *, final: bool
+) -> tuple[int, str | None]:
     at, name = match.start(), match[1].decode()
     closing = b"</" + match[1] + b">"
     found = buffer.find(closing, match.end())

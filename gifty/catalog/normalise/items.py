@@ -143,7 +143,7 @@ def _attributes(given: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, str):
             checked = clean(value, _MAX_VALUE)
         elif isinstance(value, list | tuple):
-            checked = [clean(str(part), _MAX_VALUE) for part in value[:_MAX_VALUES]]
+            checked = [clean(part, _MAX_VALUE) if isinstance(part, str) else part for part in value[:_MAX_VALUES]]
         else:
             checked = value
         if key and checked not in ("", [], None):

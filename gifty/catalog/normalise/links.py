@@ -10,7 +10,9 @@ MAX_URL_BYTES: Final = 2_000
 _TRACKING: Final = frozenset({"yclid", "gclid", "fbclid", "asid", "_openstat"})
 _URL = re.compile(r"(?:(https?):)?//([^/?#\s\\]+)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE | re.DOTALL)
 # What most links look like: nothing in them but, perhaps, parameters needs a second look.
-_PLAIN = re.compile(r"(https?://(?!-)[a-z0-9-]+(?:\.[a-z0-9-]+)*[a-z0-9]/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=?@-Z_a-z~%]*))?")
+_PLAIN = re.compile(
+    r"(https?://(?!-)[a-z0-9-]+(?:\.[a-z0-9-]+)*[a-z0-9]/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=?@-Z_a-z~%]*))?"
+)
 _PORT = re.compile(r"(.*):(\d*)", re.DOTALL)
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`{|}\u2000-\u200f\u2028-\u202f\ud800-\udfff\ufeff]")

@@ -13,7 +13,9 @@ MAX_NAME: Final = 120
 
 _EMOJI = "\u2190-\u21ff\u2300-\u23ff\u2580-\u27bf\u2900-\u297f\u2b00-\u2bff\u3297\u3299\U0001f000-\U0001faff\U000e0000-\U000e007f"
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff"
-_PLAIN = re.compile("[ -%'-;=?-~\u00a1-\u00ac\u00ae-\u017f\u0400-\u045f\u2010-\u2027\u2030-\u205e\u20ac\u20bd\u2116\u2122]*")
+_PLAIN = re.compile(
+    "[ -%'-;=?-~\u00a1-\u00ac\u00ae-\u017f\u0400-\u045f\u2010-\u2027\u2030-\u205e\u20ac\u20bd\u2116\u2122]*"
+)
 _NOISE = re.compile(rf"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f{_EMOJI}]")
 _HIDDEN = re.compile(rf"[{_INVISIBLE}]")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
