@@ -17,6 +17,7 @@ import orjson
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _CAPACITY: Final = 10_000
 _LONGEST: Final = 20_000
+_LAST_WRITE_SECONDS: Final = 5.0
 _MASK: Final = "***"
 
 _NAMED_SO: Final = (
@@ -28,7 +29,7 @@ _SECRETS: Final = (
     (re.compile(rf"(?i)([\"']?)({_NAMED_SO})\1(\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)"), rf"\1\2\1\3{_MASK}"),
     (re.compile(r"(\w+://[^/\s:@]*):[^/\s@]+@"), rf"\1:{_MASK}@"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), _MASK),
-    (re.compile(r"\b\d{6,}:[\w-]{30,}\b"), _MASK),
+    (re.compile(r"(?<!\d)\d{6,}:[\w-]{30,}\b"), _MASK),
     (re.compile(r"\b(?:sk|pk|rk|gsk|xox[abp]|ghp)[-_][\w-]{16,}\b"), _MASK),
 )
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -101,6 +102,14 @@ class _Intake(logging.handlers.QueueHandler):
             self.dropped += 1
 
 
+class _Writer(logging.handlers.QueueListener):
+    """The thread that formats and writes."""
+
+    def enqueue_sentinel(self) -> None:
+        """Asks the thread to stop, also when the queue is full of what it has yet to write."""
+        self.queue.put(self._sentinel, timeout=_LAST_WRITE_SECONDS)  # type: ignore[attr-defined]
+
+
 class LogPipeline:
     """The root logger, a bounded queue, and the thread that writes."""
 
@@ -109,7 +118,7 @@ class LogPipeline:
         self._intake = _Intake(self._queue)
         writer = logging.StreamHandler(stream)
         writer.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-        self._listener = logging.handlers.QueueListener(self._queue, writer)
+        self._listener = _Writer(self._queue, writer)
         self._level = level
         self._before: tuple[list[logging.Handler], int] = ([], logging.WARNING)
 

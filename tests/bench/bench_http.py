@@ -35,7 +35,12 @@ def run() -> list[dict[str, Any]]:
     bare_rate = statistics.median(rates["bare"])
     return [
         _row("HTTP: trivial JSON route through everything", statistics.median(rates["get"]), bare_rate, 0.6),
-        _row("HTTP: under /api/v1, with a validated query and an ETag", statistics.median(rates["search"]), bare_rate, None),
+        _row(
+            "HTTP: under /api/v1, with a validated query and an ETag",
+            statistics.median(rates["search"]),
+            bare_rate,
+            None,
+        ),
     ]
 
 
@@ -56,7 +61,9 @@ async def _bare(port: int) -> None:
     import orjson
 
     async def hello(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=orjson.dumps({"message": "hello", "items": [1, 2, 3]}), content_type="application/json")
+        return web.Response(
+            body=orjson.dumps({"message": "hello", "items": [1, 2, 3]}), content_type="application/json"
+        )
 
     app = web.Application()
     app.router.add_get("/api/hello", hello)

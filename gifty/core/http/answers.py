@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 from aiohttp import web
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, missing
 
 from gifty.core.http.errors import JSON
 
@@ -104,13 +104,15 @@ class _Dumper:
             for key, source, dump in self._shaped:
                 written[key] = dump(getattr(data, source))
         for key, name, field in self._other:
-            written[key] = field.serialize(name, data)
+            value = field.serialize(name, data)
+            if value is not missing:
+                written[key] = value
         return written
 
 
 def _is_plain(field: fields.Field[Any]) -> bool:
     if type(field) is fields.DateTime:
-        return field.format is None
+        return field.format in {None, field.DEFAULT_FORMAT}
     if type(field) is fields.Decimal:
         return not field.as_string and field.places is None
     if type(field) is fields.Dict:

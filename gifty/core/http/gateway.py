@@ -217,8 +217,9 @@ class Gateway:
             raise TypeError(f"{plan.label} is idempotent and cannot stream")
         try:
             await service.end(claim, stored(response), effect=exchange.effect)
-        except Unavailable:
-            log.exception("the answer to an idempotency key could not be kept; its lease will run out")
+        except Exception:
+            # The work is done and its caller must hear so; a retry will find the key leased, and later free.
+            log.exception("the answer to an idempotency key could not be kept")
         return response
 
     def _failure(self, request: web.Request, exchange: Exchange, error: Exception) -> web.StreamResponse:

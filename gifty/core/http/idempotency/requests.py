@@ -17,14 +17,7 @@ from gifty.core.http.route import Route
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-_KEPT_HEADERS: Final = (
-    hdrs.CONTENT_TYPE,
-    hdrs.LOCATION,
-    hdrs.LINK,
-    hdrs.CACHE_CONTROL,
-    hdrs.RETRY_AFTER,
-    "Content-Language",
-)
+_KEPT_HEADERS: Final = ("Content-Type", "Content-Language", "Location", "Link", "Cache-Control", "Retry-After")
 
 
 def keyed_request(
