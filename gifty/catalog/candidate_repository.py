@@ -14,10 +14,11 @@ DESCRIPTION_CHARACTERS: Final = 400
 
 # $1 kinds, $2 their numbers, $3 motifs, $4 their numbers, $5 ids, $6 low price, $7 high price, $8 currency, $9 lowest and $10
 # highest age of the recipient, $11 gender, $12 closeness, $13 wishes, $14 least giftability, $15 excluded words, $16 excluded
-# categories, $17 excluded merchants
+# categories, $17 excluded merchants, $18 another age that suits
 _MEETS: Final = """
     JOIN offers o ON o.gift_id = p.gift_id
-    WHERE p.giftability >= $14 AND p.closeness <= $12 AND p.age_min <= $10 AND p.age_max >= $9
+    WHERE p.giftability >= $14 AND p.closeness <= $12
+      AND (p.age_min <= $10 AND p.age_max >= $9 OR p.age_min <= $18 AND p.age_max >= $18)
       AND ($11::text IS NULL OR p.gender = 'any' OR p.gender = $11)
       AND NOT p.breaks && $13
       AND o.active AND o.available
@@ -62,7 +63,7 @@ WITH picked AS (
 
 ANY: Final = f"""
 WITH picked AS (
-    SELECT p.gift_id FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $18
+    SELECT p.gift_id FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $19
 )
 {_DETAILS}
 """  # noqa: S608
@@ -103,5 +104,5 @@ def arguments(
         where.low_price, where.high_price, where.priced_in, where.age_low, where.age_high, where.gender, where.closeness,
         sorted(where.tags), where.least_giftability, [word.lower() for word in where.exclude_words if word],
         [name.strip().lower() for name in where.exclude_categories],
-        [name.strip().lower() for name in where.exclude_merchants],
+        [name.strip().lower() for name in where.exclude_merchants], where.also_age,
     )  # fmt: skip

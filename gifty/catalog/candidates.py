@@ -18,6 +18,8 @@ class CandidateFilter:
     """The currency of the bounds; None when there are none."""
     age_low: int
     age_high: int
+    also_age: int | None
+    """Another age whose things suit as well: a newborn's for a mother to be."""
     gender: str | None
     """Gifts for the other gender stay out; None lets all in, "other" only those for anybody."""
     closeness: int

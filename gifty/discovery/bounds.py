@@ -11,6 +11,8 @@ GROWN: Final = 18
 TEEN: Final = 14
 CURRENCY: Final = "RUB"
 LEAST_GIFTABILITY: Final = 0.06
+LEAST_CLOSENESS: Final = 1
+"""Things among friends are no offence to a boss; ranking lets them fall. What is for family or nearer stays out."""
 STRETCH: Final = 1.1
 """How far a soft budget may be stretched."""
 
@@ -39,8 +41,9 @@ def strict(brief: Brief, quiz: Quiz) -> CandidateFilter:
         priced_in=CURRENCY if priced else None,
         age_low=low,
         age_high=high,
+        also_age=brief.also_age,
         gender=brief.gender,
-        closeness=brief.closeness,
+        closeness=max(LEAST_CLOSENESS, brief.closeness),
         tags=brief.tags,
         exclude_words=(*quiz.exclude_keywords, *quiz.exclude_item_types),
         exclude_categories=quiz.exclude_categories,

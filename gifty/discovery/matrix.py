@@ -16,6 +16,10 @@ Floats: TypeAlias = NDArray[np.float32]
 
 SOFT: Final = {"needs": 0.3, "vibes": 0.3, "gaps": 0.15, "axes": 0.25}
 """Shares of the four soft sides of fit, renormalised over those a brief speaks of."""
+A_SIGN: Final = 0.8
+"""From this weight on a kind is a sign of the interest."""
+SHARED: Final = 0.2
+"""An interest of this weight counts as shared."""
 PARENT_KIND: Final = 0.85
 """How far a kind under a named one answers for it."""
 
@@ -37,6 +41,7 @@ class KindMatrix:
         self.needs = np.zeros((len(kinds), len(needs)), np.float32)
         self.gaps = np.zeros((len(kinds), len(GAPS)), np.float32)
         self.axes = np.zeros((len(kinds), len(AXES)), np.float32)
+        self._polarising = np.array([interest.polarising for interest in ontology.interests.values()], np.float32)
         for row, kind in enumerate(kinds):
             for name, weight in kind.interests.items():
                 self.interests[row, self._interests[name]] = weight
@@ -74,6 +79,13 @@ class KindMatrix:
             if name in self.index:
                 fit[self.index[name]] = max(float(fit[self.index[name]]), weight)
         return fit.astype(np.float32)
+
+    def shared(self, brief: Brief) -> Floats:
+        """Factor below 1 on kinds that are signs of an interest the person is not known to share."""
+        foreign = self._polarising.copy()
+        columns, wanted = self.weights(brief.interests)
+        foreign[columns] *= 1.0 - np.minimum(1.0, wanted / SHARED)
+        return np.asarray(1.0 - ((self.interests >= A_SIGN) * foreign).max(axis=1), np.float32)
 
     def soft(self, brief: Brief) -> Floats:
         """How well each kind meets needs, vibes, gaps and axes, 0..1; 0.5 when the brief speaks of none."""

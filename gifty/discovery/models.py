@@ -64,6 +64,8 @@ class Brief:
     themes: frozenset[str]
     ages: tuple[int, int]
     age_known: bool
+    also_age: int | None
+    """A second age whose things suit: that of a child who is expected."""
     gender: str | None
     closeness: int
     tags: frozenset[str]

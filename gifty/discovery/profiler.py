@@ -26,6 +26,7 @@ GROWN: Final = 18
 CHILD: Final = 14
 SMALL: Final = 10
 TODDLER: Final = 4
+BABY: Final = 1
 TYPICAL_AGES: Final = (20, 60)
 CHEAPEST_SHARE: Final = 0.06
 OVER_BUDGET: Final = 1.1
@@ -94,6 +95,7 @@ class Profiler:
             themes=frozenset() if occasion is None else occasion.themes,
             ages=ages,
             age_known=age_known,
+            also_age=_also_age(ages, interests, occasion),
             gender=gender,
             closeness=closeness,
             tags=self._tags(quiz, ages, age_known, closeness),
@@ -242,6 +244,12 @@ class Profiler:
         if closeness == 0:
             tags |= {"no_intimate", "no_very_personal"}
         return frozenset(tags)
+
+
+def _also_age(ages: tuple[int, int], interests: Mapping[str, float], occasion: Notion | None) -> int | None:
+    """The age of a baby, when the gift is for its parents."""
+    expects = (occasion is not None and occasion.id == "baby_shower") or interests.get("parenting", 0.0) >= DESCRIBED
+    return BABY if expects and ages[1] >= GROWN else None
 
 
 def _prices(quiz: Quiz) -> tuple[float, float | None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from gifty.catalog.candidates import Candidate
-from gifty.discovery.matrix import Floats, KindMatrix
+from gifty.discovery.bounds import LEAST_CLOSENESS
+from gifty.discovery.matrix import SHARED, Floats, KindMatrix
 from gifty.discovery.models import Brief, Quiz
 from gifty.ontology.loader import Ontology
 from gifty.ontology.models import AXES
@@ -19,10 +20,12 @@ MOTIF_FIT: Final = 0.8
 FRANCHISE_FIT: Final = 0.97
 GIFT_POWER: Final = 0.75
 FIT_SHARE: Final = 0.72
-SOFT_ALONE: Final = 0.12
+SOFT_ALONE: Final = 0.25
 ENOUGH_OF_BUDGET: Final = 0.35
 CHEAP: Final = 300.0
 DEAR: Final = 15_000.0
+TOO_CLOSE: Final = 0.7
+CHILD: Final = 14
 IDEA: Final = 0.8
 THEME_ELSEWHERE: Final = {
     "theme:christmas": 0.35, "theme:halloween": 0.45, "mood:wedding": 0.35, "mood:romantic": 0.6, "mood:creepy": 0.6, "mood:funny": 0.9,
@@ -38,6 +41,7 @@ class KindScores:
     fit: Floats
     soft: Floats
     apt: Floats
+    shared: Floats
     score: Floats
 
 
@@ -68,14 +72,14 @@ class Ranker:
         fit, soft, apt = matrix.fit(brief), matrix.soft(brief), matrix.apt(brief)
         wants = bool(brief.interests or brief.kinds)
         relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
-        score = relevance * matrix.gift**GIFT_POWER * apt
-        low, high = brief.ages
-        score = score * _ages(matrix.low_age, matrix.high_age, low, high)
-        score = np.where(matrix.closeness > brief.closeness, 0.0, score)
+        shared = matrix.shared(brief)
+        score = relevance * matrix.gift**GIFT_POWER * apt * shared
+        score = score * ages_factor(matrix.low_age, matrix.high_age, brief)
+        score = np.where(matrix.closeness > max(LEAST_CLOSENESS, brief.closeness), 0.0, score)
         if brief.gender in {"female", "male"}:
             other = "male" if brief.gender == "female" else "female"
             score = np.where(matrix.genders == other, score * 0.25, score)
-        return KindScores(fit, soft, apt, np.asarray(score, np.float32))
+        return KindScores(fit, soft, apt, shared, np.asarray(score, np.float32))
 
     def rank(self, brief: Brief, quiz: Quiz, kinds: KindScores, candidates: Sequence[Candidate], found: Mapping[str, float]) -> list[Ranked]:
         """Candidates by falling score; `found` are fits of gifts that search brought for words nobody understood."""
@@ -105,6 +109,7 @@ class Ranker:
         relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
         price = price_factor(candidate.price, brief)
         score = relevance * candidate.giftability**GIFT_POWER * apt * price * self._whom(brief, candidate)
+        score *= self._shared(brief, candidate, float(kinds.shared[row]) if row is not None else 1.0)
         score *= self._moods(brief, candidate) * self._wished(quiz, candidate)
         if candidate.is_idea:
             score *= IDEA
@@ -127,11 +132,21 @@ class Ranker:
 
     @staticmethod
     def _whom(brief: Brief, candidate: Candidate) -> float:
-        low, high = brief.ages
-        factor = float(_ages(np.int16(candidate.age_min), np.int16(candidate.age_max), low, high))
+        factor = float(ages_factor(candidate.age_min, candidate.age_max, brief))
+        if candidate.closeness > brief.closeness:
+            factor *= TOO_CLOSE
         if candidate.gender != "any":
             factor *= 0.8 if brief.gender is None else 1.05
         return factor
+
+    def _shared(self, brief: Brief, candidate: Candidate, kind: float) -> float:
+        """Factor below 1 on signs of interests the person is not known to share; a child minds less."""
+        factor = kind
+        for motif in candidate.motifs:
+            interest = self._ontology.interests.get(motif)
+            if interest is not None and interest.polarising:
+                factor = min(factor, 1.0 - interest.polarising * (1.0 - min(1.0, brief.interests.get(motif, 0.0) / SHARED)))
+        return 1.0 - (1.0 - factor) * (0.5 if brief.ages[1] < CHILD else 1.0)
 
     @staticmethod
     def _moods(brief: Brief, candidate: Candidate) -> float:
@@ -186,14 +201,18 @@ def _relevance(fit: Floats | float, soft: Floats | float) -> Floats | float:
     return fit * (FIT_SHARE + (1.0 - FIT_SHARE) * soft) + SOFT_ALONE * soft * (1.0 - fit)
 
 
-def _ages(low_age: np.ndarray, high_age: np.ndarray, low: int, high: int) -> Floats:  # type: ignore[type-arg]
-    """1 inside the range of the thing, falling outside: fast for what is too grown-up or too childish, gently among adults."""
-    middle = (low + high) / 2
-    young = np.maximum(0.0, low_age - middle)
-    old = np.maximum(0.0, middle - high_age)
-    scale_young = max(2.0, middle * 0.3)
-    scale_old = np.maximum(2.0, high_age * 0.35)
-    return np.asarray(np.maximum(0.0, 1.0 - young / scale_young) * np.maximum(0.0, 1.0 - old / scale_old), np.float32)
+def ages_factor(low_age: Any, high_age: Any, brief: Brief) -> Any:
+    """1 inside the range of a thing, falling outside: fast for what is too grown-up or childish, gently among adults.
+
+    Works on numbers and on arrays alike.
+    """
+    middle = (brief.ages[0] + brief.ages[1]) / 2
+    young = np.maximum(0.0, np.subtract(low_age, middle)) / max(2.0, middle * 0.3)
+    old = np.maximum(0.0, np.subtract(middle, high_age)) / np.maximum(2.0, np.multiply(high_age, 0.35))
+    factor = np.maximum(0.0, 1.0 - young) * np.maximum(0.0, 1.0 - old)
+    if brief.also_age is not None:
+        factor = np.where((np.asarray(low_age) <= brief.also_age) & (np.asarray(high_age) >= brief.also_age), 1.0, factor)
+    return factor
 
 
 def axis(candidate: Candidate, name: str) -> float:

@@ -228,7 +228,7 @@ def _own(entry: Entry, interests: frozenset[str]) -> dict[str, Any]:
 def _interest(
     entry: Entry, interests: frozenset[str], forms: list[tuple[str, str, str, str]], surface: dict[str, list[str]]
 ) -> dict[str, Any]:
-    entry.only(frozenset({"id", "ru", "en", "forms", "motifs", "near", "needs", "vibes"}))
+    entry.only(frozenset({"id", "ru", "en", "forms", "motifs", "near", "needs", "vibes", "polarising"}))
     identity = entry.table["id"]
     said, motifs = entry.words("forms"), entry.words("motifs")
     surface[f"interest:{identity}"] = list(dict.fromkeys([*said, *motifs]))
@@ -236,7 +236,7 @@ def _interest(
     forms.extend(("motif", identity, form, entry.where) for form in motifs)
     return {
         "id": identity, "ru": entry.text("ru"), "en": entry.text("en"), "near": entry.weights("near", interests),
-        "needs": entry.words("needs", NEEDS), "vibes": entry.words("vibes"),
+        "needs": entry.words("needs", NEEDS), "vibes": entry.words("vibes"), "polarising": entry.number("polarising", 0.0),
     }  # fmt: skip
 
 

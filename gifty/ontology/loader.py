@@ -22,7 +22,7 @@ from gifty.ontology.text import Language
 __all__ = ["DATA", "Ontology", "OntologyError", "load_ontology"]
 
 DATA: Final = Path(__file__).parent / "data"
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raise when the compiled form changes its shape or the code that makes phrases changes its result."""
 KINDS: Final = "kinds"
 NOT_BEFORE: Final = "!"
@@ -213,7 +213,7 @@ def _kind(row: Mapping[str, Any]) -> Kind:
 
 
 def _interest(row: Mapping[str, Any]) -> Interest:
-    return Interest(row["id"], row["ru"], row["en"], _frozen(row["near"]), tuple(row["needs"]), tuple(row["vibes"]))
+    return Interest(row["id"], row["ru"], row["en"], _frozen(row["near"]), tuple(row["needs"]), tuple(row["vibes"]), row["polarising"])
 
 
 def _franchise(row: Mapping[str, Any]) -> Franchise:

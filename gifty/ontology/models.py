@@ -94,6 +94,8 @@ class Interest:
     near: Mapping[str, float]
     needs: tuple[str, ...]
     vibes: tuple[str, ...]
+    polarising: float
+    """How little those who do not share it want its signs about them, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)

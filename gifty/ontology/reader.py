@@ -257,9 +257,8 @@ class Reader:
             ages = (min(low for low, _ in named), max(high for _, high in named))
         elif genders or any(cue.id in {"for_women", "for_men"} for cue in audience):
             ages = (max(ages[0], _YOUNGEST_ADULT), max(ages[1], _YOUNGEST_ADULT)) if ages[1] > _GROWN else ages
-        floors = [cue.ages[0] for cue in cues if cue.group == "hazard" and cue.ages is not None and cue.ages[0] == _GROWN]
-        if floors:
-            ages = (max(ages[0], _GROWN), max(ages[1], _GROWN))
+        floor = max((cue.ages[0] for cue in cues if cue.group == "hazard" and cue.ages is not None), default=0)
+        ages = (max(ages[0], floor), max(ages[1], floor))
         return gender, ages
 
     def _breaks(
