@@ -37,12 +37,19 @@ class EmbeddingService:
     """
 
     def __init__(
-        self, repository: EmbeddingRepository, embedder: Embedder, clock: Clock, *, others: Sequence[Embedder] = ()
+        self,
+        repository: EmbeddingRepository,
+        embedder: Embedder,
+        clock: Clock,
+        *,
+        others: Sequence[Embedder] = (),
+        index_from: int = HNSW_FROM,
     ) -> None:
         self._repository = repository
         self._embedder = embedder
         self._readers = {reader.model: reader for reader in (*others, embedder)}
         self._clock = clock
+        self._index_from = index_from
         self._space: Space | None = None
         self._copied_at: float | None = None
         self._counted_at: float | None = None
@@ -130,7 +137,7 @@ class EmbeddingService:
             if current is None:
                 return False
             coverage = await self._repository.coverage(current)
-            if current.segment is None and coverage.active < HNSW_FROM:
+            if current.segment is None and coverage.active < self._index_from:
                 return False
             if current.segment is None or coverage.fresh > max(REBUILD_ROWS, REBUILD_SHARE * coverage.active):
                 await self._repository.build_segment(current)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from gifty.catalog.search_models import Space
@@ -48,16 +49,24 @@ class QueryReader:
         return len(word) >= _SHORTEST_SUSPECT and word.isalpha() and not self._language.word(word).known
 
 
-def scan_for(matching: int, total: int, depth: int, space: Space, fresh: int = 0) -> int | None:
-    """How many rows HNSW may look at for `depth` that match, or None to compare every matching row instead.
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Chooses between comparing every matching row and walking the HNSW graph."""
 
-    A power of two, so that few different statements are prepared. `fresh` vectors outside HNSW are compared one by one in any
-    case, dearer than all rows together when there are many.
-    """
-    if space.segment is None or fresh > MOST_FRESH or matching <= max(EXACT_ROWS, min(EXACT_SHARE * total, MOST_EXACT_ROWS)):
-        return None
-    needed = SPARE * depth * total / matching
-    return min(1 << max(int(needed), LEAST_SCAN).bit_length(), MOST_SCAN)
+    exact_rows: int = EXACT_ROWS
+    exact_share: float = EXACT_SHARE
+
+    def scan(self, matching: int, total: int, depth: int, space: Space, fresh: int = 0) -> int | None:
+        """How many rows HNSW may look at for `depth` that match, or None to compare every matching row instead.
+
+        A power of two, so that few different statements are prepared. `fresh` vectors outside HNSW are compared one by one
+        in any case, dearer than all rows together when there are many.
+        """
+        few = max(self.exact_rows, min(self.exact_share * total, MOST_EXACT_ROWS))
+        if space.segment is None or fresh > MOST_FRESH or matching <= few:
+            return None
+        needed = SPARE * depth * total / matching
+        return min(1 << max(int(needed), LEAST_SCAN).bit_length(), MOST_SCAN)
 
 
 def depth_for(limit: int) -> int:

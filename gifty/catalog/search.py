@@ -14,7 +14,7 @@ from gifty.catalog.census import Census
 from gifty.catalog.embedding_service import EmbeddingService
 from gifty.catalog.embeddings.protocol import EmbeddingFailed, Vector
 from gifty.catalog.models import Promotion
-from gifty.catalog.query import QueryReader, depth_for, scan_for
+from gifty.catalog.query import Planner, QueryReader, depth_for
 from gifty.catalog.search_models import Facets, FoundGift, GiftFilter, GiftList, GiftSearch, PriceRange, Space
 from gifty.catalog.search_reasons import Explainer
 from gifty.catalog.search_repository import SearchRepository
@@ -60,6 +60,7 @@ class SearchService:
         clock: Clock,
         *,
         promotions: Promotions | None = None,
+        planner: Planner | None = None,
     ) -> None:
         self._repository = repository
         self._embeddings = embeddings
@@ -67,6 +68,7 @@ class SearchService:
         self._explainer = explainer
         self._clock = clock
         self._promotions = promotions or NoPromotions()
+        self._planner = planner or Planner()
         self._space: Space | None = None
         self._census: Census | None = None
         self._census_cost = 0.0
@@ -142,7 +144,7 @@ class SearchService:
     def _scan(self, space: Space, census: Census, where: GiftFilter, depth: int) -> int | None:
         if self._embeddings.reader_of(space) is None:
             return None
-        return scan_for(census.count(where), census.size, depth, space, census.fresh)
+        return self._planner.scan(census.count(where), census.size, depth, space, census.fresh)
 
     async def _serving(self) -> Space:
         if self._space is None:

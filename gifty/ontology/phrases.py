@@ -93,6 +93,15 @@ class PhraseIndex:
         self._prefixes = {prefix: tuple(payloads) for prefix, payloads in prefixes.items()}
         self._longest = max((len(prefix) for prefix in prefixes), default=0)
 
+    def phrases(self) -> Iterator[Phrase]:
+        """Every phrase, those of one head together."""
+        for listed in self._by_head.values():
+            yield from listed
+
+    def prefixes(self) -> Mapping[str, tuple[str, ...]]:
+        """Payloads by the beginning of a word that stands for them."""
+        return self._prefixes
+
     def find(self, tokens: Sequence[Token]) -> list[Match]:
         """Every occurrence of every phrase, in order of heads, longest first at one head."""
         places: dict[str, list[int]] = {}

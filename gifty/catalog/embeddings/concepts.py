@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import product
 from typing import Final, Protocol
 
 from gifty.ontology.loader import Ontology
-from gifty.ontology.text import Language, Token
+from gifty.ontology.text import Token
 
 CACHED_WORDS: Final = 65_536
 KIND_INTEREST: Final = 0.6
@@ -17,10 +18,13 @@ PARENT: Final = 0.5
 """What is left of a kind's weight one step up."""
 NEAR: Final = 0.4
 """How strongly a query for one interest also means its neighbours."""
+HEAD: Final = 0.7
+"""How strongly a kind stands for the noun that heads its forms: "teapot" and "kettle" are both a "чайник"."""
 PART: Final = 0.3
 """What is left of a phrase's weight inside a longer phrase: "phone" in "phone case"."""
+_CYRILLIC: Final = re.compile("[а-я]")
 _FAINT: Final = 0.1
-_MOST_READINGS: Final = 8
+_USUAL_HEAD: Final = 0.25
 _SHORTEST_PREFIX: Final = 3
 
 
@@ -75,25 +79,32 @@ class OntologyConcepts:
         self.version = ontology.stamp
         self._forms: dict[str, list[_Form]] = {}
         self._prefixes: dict[str, list[str]] = {}
-        self._longest_prefix = 0
-        frequency: dict[str, int] = {}
+        frequency: Counter[str] = Counter()
+        heads: dict[str, Counter[str]] = {}
         forms: list[_Form] = []
-        for concept, written in ontology.forms.items():
-            for form in written:
-                if form.endswith("*"):
-                    self._add_prefix(form[:-1].strip().lower().replace("ё", "е"), concept)
-                    continue
-                for lemmas in _readings(form, ontology.language):
-                    forms.append(_Form(concept, lemmas))
-                    for lemma in lemmas:
-                        frequency[lemma] = frequency.get(lemma, 0) + 1
-        for found in forms:
-            rarest = min(found.lemmas, key=lambda lemma: (frequency[lemma], lemma))
-            self._forms.setdefault(rarest, []).append(found)
+        for table, index in (
+            ("kind", ontology.kind_forms), ("interest", ontology.interest_forms), ("interest", ontology.motifs)
+        ):  # fmt: skip
+            for phrase in index.phrases():
+                concept = f"{table}:{phrase.payload}"
+                form = _Form(concept, frozenset((phrase.head, *phrase.loose, *phrase.tail)))
+                forms.append(form)
+                frequency.update(form.lemmas)
+                if _CYRILLIC.match(phrase.head):
+                    heads.setdefault(concept, Counter())[phrase.head] += 1
+            for prefix, payloads in index.prefixes().items():
+                self._prefixes.setdefault(prefix, []).extend(f"{table}:{payload}" for payload in payloads)
+        for form in forms:
+            rarest = min(form.lemmas, key=lambda lemma: (frequency[lemma], lemma))
+            self._forms.setdefault(rarest, []).append(form)
+        self._longest_prefix = max(map(len, self._prefixes), default=0)
         self._prefixed = lru_cache(maxsize=CACHED_WORDS)(self._find_prefixed)
-        self._meaning = {concept: dict(_kind_meaning(ontology, concept)) for concept in ontology.forms}
         self._names = {f"kind:{kind.id}": (kind.ru, kind.en) for kind in ontology.kinds.values()} | {
             f"interest:{interest.id}": (interest.ru, interest.en) for interest in ontology.interests.values()
+        }
+        self._meaning = {
+            concept: dict(_meaning(ontology, concept, heads.get(concept, Counter())))
+            for concept in self._names
         }
         self._near = {
             f"interest:{interest.id}": {f"interest:{other}": NEAR * weight for other, weight in interest.near.items()}
@@ -102,7 +113,7 @@ class OntologyConcepts:
 
     def concepts_of(self, tokens: Sequence[Token], *, query: bool = False) -> dict[str, float]:
         """Concepts and how strongly the words name them."""
-        present = {lemma for token in tokens for lemma in token.word.lemmas}
+        present = dict.fromkeys(lemma for token in tokens for lemma in token.word.lemmas).keys()
         hits = [
             form for lemma in present if lemma in self._forms for form in self._forms[lemma] if form.lemmas <= present
         ]
@@ -121,7 +132,8 @@ class OntologyConcepts:
         if query:
             for concept in tuple(meant):
                 for other, strength in self._near.get(concept, {}).items():
-                    meant[other] = max(meant.get(other, 0.0), meant[concept] * strength)
+                    if meant[concept] * strength >= _FAINT:
+                        meant[other] = max(meant.get(other, 0.0), meant[concept] * strength)
         return meant
 
     def name(self, concept: str, language: str) -> str | None:
@@ -129,28 +141,16 @@ class OntologyConcepts:
         names = self._names.get(concept)
         return None if names is None else names[language == "en"]
 
-    def _add_prefix(self, prefix: str, concept: str) -> None:
-        self._prefixes.setdefault(prefix, []).append(concept)
-        self._longest_prefix = max(self._longest_prefix, len(prefix))
-
     def _find_prefixed(self, word: str) -> tuple[str, ...]:
         lengths = range(_SHORTEST_PREFIX, min(len(word), self._longest_prefix) + 1)
         return tuple(concept for length in lengths for concept in self._prefixes.get(word[:length], ()))
 
 
-def _readings(form: str, language: Language) -> Iterable[frozenset[str]]:
-    tokens = language.tokens(form)
-    choices = [
-        language.dictionary_forms(token.text) if token.script == "ru" else token.word.lemmas for token in tokens
-    ]
-    readings = product(*choices)
-    return [frozenset(lemmas) for lemmas, _ in zip(readings, range(_MOST_READINGS), strict=False) if lemmas]
-
-
-def _kind_meaning(ontology: Ontology, concept: str) -> Iterator[tuple[str, float]]:
+def _meaning(ontology: Ontology, concept: str, heads: Counter[str]) -> Iterator[tuple[str, float]]:
+    """A concept and what it stands for besides, each with its strength."""
     yield concept, 1.0
     table, _, identity = concept.partition(":")
-    if table != "kind" or identity not in ontology.kinds:
+    if table != "kind":
         return
     strength = 1.0
     for parent in ontology.parents(identity)[1:]:
@@ -159,4 +159,8 @@ def _kind_meaning(ontology: Ontology, concept: str) -> Iterator[tuple[str, float
             break
         yield f"kind:{parent.id}", strength
     for interest, weight in ontology.kinds[identity].interests.items():
-        yield f"interest:{interest}", KIND_INTEREST * weight
+        if KIND_INTEREST * weight >= _FAINT:
+            yield f"interest:{interest}", KIND_INTEREST * weight
+    for head, times in heads.items():
+        if times >= _USUAL_HEAD * heads.total():
+            yield f"head:{head}", HEAD

@@ -218,4 +218,4 @@ def _hashed(features: Iterable[str], places: int, part: int) -> tuple[NDArray[np
     numbers = np.frombuffer(digests, dtype="<u4")
     signs = np.where(numbers & 0x8000_0000, np.float32(-1), np.float32(1))
     where = part * DIMENSIONS + (numbers & 0x7FFF_FFFF) % DIMENSIONS
-    return where.astype(np.intp), signs / np.float32(np.sqrt(max(len(numbers), 1)))
+    return where.astype(np.intp), (signs / np.sqrt(max(len(numbers), 1))).astype(np.float32)

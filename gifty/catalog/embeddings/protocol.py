@@ -69,7 +69,7 @@ def version_of(*parts: str) -> int:
 def unit_rows(rows: Vectors) -> Vectors:
     """The rows scaled to length one. Cosine distance to a zero row is undefined, so such a row becomes a constant one."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled = np.divide(rows, lengths, out=np.ones_like(rows), where=lengths > 0)
+    scaled: Vectors = np.divide(rows, lengths, out=np.ones_like(rows), where=lengths > 0)
     if not lengths.all():
         scaled[lengths[:, 0] == 0] = 1 / np.sqrt(rows.shape[1])
     return scaled
