@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from gifty.catalog.candidate_repository import CandidateRepository
 from gifty.catalog.candidates import CandidateService
 from gifty.catalog.embedding_repository import EmbeddingRepository
 from gifty.catalog.embedding_service import EmbeddingService
+from gifty.catalog.embeddings.choice import open_embedder
 from gifty.catalog.embeddings.concepts import OntologyConcepts
 from gifty.catalog.embeddings.local import LocalEmbedder
+from gifty.catalog.embeddings.protocol import Embedder
+from gifty.catalog.fetching import Fetcher
 from gifty.catalog.gifts import GiftService
 from gifty.catalog.gifts_repository import GiftsRepository
+from gifty.catalog.importing import FeedImporter
 from gifty.catalog.ingestion import IngestionService
 from gifty.catalog.ingestion_repository import IngestionRepository
 from gifty.catalog.profile_repository import ProfileRepository
 from gifty.catalog.profiles import ProfileService
+from gifty.catalog.promotions import PromotionService
+from gifty.catalog.promotions_repository import PromotionRepository
 from gifty.catalog.query import QueryReader
 from gifty.catalog.search import SearchService
 from gifty.catalog.search_reasons import Explainer
-from gifty.catalog.search_repository import SearchRepository
+from gifty.catalog.search_repository import SEARCH_SETTINGS, SearchRepository
+from gifty.catalog.starter import StarterCatalogue
 from gifty.core.clock import Clock, SystemClock
 from gifty.core.database import Database
 from gifty.core.lifecycle import Lifecycle
@@ -47,6 +54,7 @@ class Services:
     database: Database
     ontology: Ontology
     ingestion: IngestionService
+    importer: FeedImporter
     embedding: EmbeddingService
     search: SearchService
     gifts: GiftService
@@ -63,27 +71,45 @@ async def start_services(settings: Settings, life: Lifecycle) -> Services:
     database = await life.start("database pool", _pool(dsn))
     ontology = await life.start("ontology", _ontology(settings))
     concepts = OntologyConcepts(ontology)
-    embedding = EmbeddingService(EmbeddingRepository(database), LocalEmbedder(ontology.language, concepts), clock)
+    embedder = await life.start("embedder", _embedder(settings, LocalEmbedder(ontology.language, concepts)))
     runs = await life.start("quiz log", RunRecorder(QuizRunRepository(database)))
+
+    imports = IngestionRepository(database)
+    ingestion = IngestionService(imports)
+    promotions = PromotionService(PromotionRepository(database), imports, clock)
+    embedding = EmbeddingService(EmbeddingRepository(database), embedder, clock)
+    scoring = ScoringService(ProfileService(ProfileRepository(database)), RulesScorer(ontology))
+    starter = StarterCatalogue(ingestion)
+    search = await life.start(
+        "search",
+        _closing(
+            SearchService(
+                SearchRepository(database),
+                embedding,
+                QueryReader(ontology.language),
+                Explainer(ontology.language, concepts),
+                clock,
+                promotions=promotions,
+            )
+        ),
+    )
+    await life.start("gift ideas", _ideas(starter, scoring, embedding))
     return Services(
         clock=clock,
         database=database,
         ontology=ontology,
-        ingestion=IngestionService(IngestionRepository(database)),
+        ingestion=ingestion,
+        importer=FeedImporter(ingestion, promotions, imports, Fetcher(allow_private=settings.crawl_allow_private)),
         embedding=embedding,
-        search=SearchService(
-            SearchRepository(database),
-            embedding,
-            QueryReader(ontology.language),
-            Explainer(ontology.language, concepts),
-            clock,
-        ),
-        gifts=GiftService(GiftsRepository(database), embedding),
-        scoring=ScoringService(ProfileService(ProfileRepository(database)), RulesScorer(ontology)),
+        search=search,
+        gifts=GiftService(GiftsRepository(database), embedding, promotions=promotions),
+        scoring=scoring,
         recommendations=RecommendationService(
             ontology=ontology,
             knowledge=load_knowledge(ontology),
             candidates=CandidateService(CandidateRepository(database)),
+            finder=search,
+            promotions=promotions,
             runs=runs,
         ),
         dead_letters=DeadLetters(database),
@@ -97,6 +123,36 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         yield await start_services(settings, life)
 
 
+def _embedder(settings: Settings, local: LocalEmbedder) -> AbstractAsyncContextManager[Embedder]:
+    return open_embedder(
+        settings.embedder,
+        local,
+        model=settings.embedder_model,
+        base_url=settings.embedder_base_url,
+        api_key=settings.embedder_api_key,
+    )
+
+
+@asynccontextmanager
+async def _ideas(
+    starter: StarterCatalogue, scoring: ScoringService, embedding: EmbeddingService
+) -> AsyncIterator[None]:
+    """Brings the shipped ideas in, and reads them at once when they are new."""
+    counts = (await starter.load()).run.counts
+    if counts.created or counts.changed:
+        await scoring.score_all()
+        await embedding.catch_up()
+    yield
+
+
+@asynccontextmanager
+async def _closing(search: SearchService) -> AsyncIterator[SearchService]:
+    try:
+        yield search
+    finally:
+        await search.close()
+
+
 @asynccontextmanager
 async def _migrated(dsn: str) -> AsyncIterator[list[str]]:
     yield await migrate(dsn)
@@ -104,7 +160,7 @@ async def _migrated(dsn: str) -> AsyncIterator[list[str]]:
 
 @asynccontextmanager
 async def _pool(dsn: str) -> AsyncIterator[Database]:
-    database = await Database.open(dsn)
+    database = await Database.open(dsn, server_settings=SEARCH_SETTINGS)
     try:
         yield database
     finally:
@@ -114,3 +170,13 @@ async def _pool(dsn: str) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def _ontology(settings: Settings) -> AsyncIterator[Ontology]:
     yield await asyncio.to_thread(load_ontology, cache=settings.home / "cache")
+
+
+def _embedder(settings: Settings, local: Embedder) -> AbstractAsyncContextManager[Embedder]:
+    return open_embedder(
+        settings.embedder,
+        local,
+        model=settings.embedder_model,
+        base_url=settings.embedder_base_url,
+        api_key=settings.embedder_api_key,
+    )

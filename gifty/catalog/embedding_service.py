@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 256
 COPY_BATCH: Final = 5_000
+FIRST_COPY: Final = 100_000
 MERGE_BATCH: Final = 50
 """About a tenth of a second of the database's time."""
 HNSW_FROM: Final = 10_000
@@ -61,7 +62,7 @@ class EmbeddingService:
         return reader if reader is not None and reader.dimensions == space.dimensions else None
 
     async def prepare(self) -> Space:
-        """The space of the configured embedder, ready to be filled. Cheap when nothing is new; call it at start."""
+        """The space of the configured embedder. The very first one is searched at once, so it lists every gift from the start."""
         if self._space is None:
             known = {space.id for space in await self._repository.spaces()}
             self._space = await self._repository.open_space(
@@ -69,6 +70,9 @@ class EmbeddingService:
             )
             if self._space.id not in known:
                 log.info("a new space of vectors", extra={"model": self._space.model, "version": self._space.version})
+                if self._space.serving:
+                    while await self._repository.copy_rows(self._space, FIRST_COPY):
+                        pass
         return self._space
 
     async def serving(self) -> Space:

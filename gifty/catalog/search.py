@@ -76,7 +76,7 @@ class SearchService:
         self._counting: asyncio.Task[Census] | None = None
         self._vectors: OrderedDict[tuple[int, str], Vector] = OrderedDict()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Ends a count that is under way."""
         if self._counting is not None:
             self._counting.cancel()
