@@ -12,14 +12,15 @@ from types import ModuleType
 from typing import Any, Final
 
 import gifty
-from gifty.commands import doctor, migrate, openapi, serve, worker
+from gifty.commands import doctor, import_feed, migrate, openapi, recommend, search, serve, worker
 from gifty.core.embedded import EmbeddedPostgresFailed
 from gifty.core.embedded.cluster import BinariesMissing
 from gifty.core.errors import GiftyError
 from gifty.core.migrations import MigrationError
 from gifty.settings import SettingsError, load_settings
 
-COMMANDS: Final[tuple[ModuleType, ...]] = (serve, worker, migrate, openapi, doctor)
+COMMANDS: Final[tuple[ModuleType, ...]] = (serve, worker, migrate, import_feed, search, recommend, openapi, doctor)
+EXPECTED: Final = (GiftyError, MigrationError, EmbeddedPostgresFailed, BinariesMissing, OSError)
 _INTERRUPTED: Final = 130
 
 
@@ -54,11 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"gifty: {problem}", file=sys.stderr)
         return 1
-    except (GiftyError, MigrationError, EmbeddedPostgresFailed, BinariesMissing, OSError) as error:
-        if arguments.debug:
-            traceback.print_exc()
-        print(f"gifty: {error}", file=sys.stderr)
-        return 1
+    except EXPECTED as error:
+        return _failed(str(error), arguments)
+    except Exception as error:  # noqa: BLE001 - nobody at a terminal is helped by a traceback they did not ask for
+        return _failed(f"unexpected {type(error).__name__}: {error}; run it with --debug to see where", arguments)
+
+
+def _failed(message: str, arguments: argparse.Namespace) -> int:
+    if arguments.debug:
+        traceback.print_exc()
+    print(f"gifty: {message}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

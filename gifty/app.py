@@ -155,7 +155,14 @@ async def _actors(services: Services, *, only: Sequence[str]) -> AsyncIterator[A
     system = ActorSystem(dead_letters=box)
     box.serve(system)
     try:
-        tree.grow(system, services, only=only)
+        tree.grow(
+            system,
+            embedding=services.embedding,
+            scoring=services.scoring,
+            dead_letters=services.dead_letters,
+            catalogue_changes=services.ingestion.on_change,
+            only=only,
+        )
         await system.settled(timeout=10)
         yield system
     finally:

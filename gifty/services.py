@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from gifty.catalog.candidate_repository import CandidateRepository
@@ -82,7 +82,7 @@ async def start_services(settings: Settings, life: Lifecycle) -> Services:
     starter = StarterCatalogue(ingestion)
     search = await life.start(
         "search",
-        _closing(
+        aclosing(
             SearchService(
                 SearchRepository(database),
                 embedding,
@@ -143,14 +143,6 @@ async def _ideas(
         await scoring.score_all()
         await embedding.catch_up()
     yield
-
-
-@asynccontextmanager
-async def _closing(search: SearchService) -> AsyncIterator[SearchService]:
-    try:
-        yield search
-    finally:
-        await search.close()
 
 
 @asynccontextmanager

@@ -80,6 +80,10 @@ class IngestionService:
     def __init__(self, repository: IngestionRepository) -> None:
         self._repository = repository
 
+    def on_change(self, heard: Callable[[str], object]) -> asyncio.Task[None]:
+        """Calls `heard` after every import that changed the catalogue, on whatever process, until the task is cancelled."""
+        return self._repository.on_change(heard)
+
     async def ingest(self, origin: Origin, feed: Feed, progress: Progress | None = None) -> ImportReport:
         """Brings a source in step with what its feed lists.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
 
-from gifty.catalog.import_session import ImportSession, storable
+from gifty.catalog.import_session import CHANNEL, ImportSession, storable
 from gifty.catalog.models import ImportRun, Reject, RunCounts, RunStatus, Source
 from gifty.core.database import Database, Record
 from gifty.core.errors import Conflict, Unavailable
@@ -63,6 +64,10 @@ class IngestionRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def on_change(self, heard: Callable[[str], object]) -> asyncio.Task[None]:
+        """Calls `heard` for each notice of a changed catalogue."""
+        return self._database.listen(CHANNEL, heard)
 
     async def put_source(self, site_key: str, name: str, kind: str, url: str | None) -> Source:
         """The source with this key, made or brought up to date."""

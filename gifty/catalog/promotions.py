@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from gifty.catalog.feeds.csv_rows import Table
 from gifty.catalog.feeds.items import FeedIncomplete, NotAFeed, excerpt
@@ -20,7 +20,6 @@ from gifty.core.clock import Clock
 
 _MAX_PROMOTIONS: Final = 100_000
 _MAX_COUPON: Final = 60
-_PERCENT: Final = frozenset({"percentage", "percent", "%"})
 
 
 @dataclass(slots=True)
@@ -38,18 +37,13 @@ class PromotionService:
         self._imports = imports
         self._clock = clock
 
-    async def for_merchants(self, merchants: Sequence[str]) -> Mapping[str, tuple[Promotion, ...]]:
-        """Promotions that hold now and give something (a coupon, or a discount above zero), by merchant as given.
+    async def of_shops(self, shops: Collection[str]) -> Mapping[str, Sequence[Promotion]]:
+        """Promotions that hold now and give something (a coupon, or a discount above zero), by shop as given.
 
         A promotion belongs to the shop of its name; one without a shop to its whole marketplace. Case does not matter.
         At most three each, coupons first.
         """
-        return await self._repository.valid(merchants, self._clock.now()) if merchants else {}
-
-    async def of_merchants(self, merchants: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """As `for_merchants`, in the form that answers show."""
-        found = await self.for_merchants(merchants)
-        return {shop: [shown(promotion) for promotion in promotions] for shop, promotions in found.items()}
+        return await self._repository.valid(list(shops), self._clock.now()) if shops else {}
 
     async def ingest(self, origin: Origin, stream: BinaryIO) -> ImportReport:
         """Brings a source's promotions in step with a list in CSV. Raises `NotAFeed`, `Conflict`, `StorageFull`."""
@@ -71,16 +65,6 @@ class PromotionService:
                 await session.count(RunCounts(received, created, changed, unchanged, len(read.rejects)))
             await session.finish(status, error, retire=False, retired=withdrawn)
         return ImportReport(source, await self._imports.run(session.run_id), read.rejects[:MAX_KEPT_REJECTS])
-
-
-def shown(promotion: Promotion) -> dict[str, Any]:
-    """What a reader is told of a promotion: title, coupon, discount ("10%" or an amount), and until when."""
-    value = promotion.discount_value
-    discount = None
-    if value:
-        number = f"{value.normalize():f}"
-        discount = f"{number}%" if promotion.discount_kind in _PERCENT else number
-    return {"title": promotion.title, "coupon": promotion.coupon, "discount": discount, "ends_at": promotion.ends_at}
 
 
 def _read(stream: BinaryIO) -> _List:

@@ -6,19 +6,16 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from gifty.catalog.feeds.detect import FORMATS, PROMOTIONS
-from gifty.catalog.fetching import Fetcher
-from gifty.catalog.importing import FeedImporter, ImportProgress, ImportRequest
-from gifty.catalog.ingestion import ImportReport, IngestionService
-from gifty.catalog.ingestion_repository import IngestionRepository
+from gifty.catalog.feeds.detect import FORMATS, PROMOTIONS, FeedFile
+from gifty.catalog.importing import ImportProgress, ImportRequest
+from gifty.catalog.ingestion import ImportReport
 from gifty.catalog.models import RunCounts, RunStatus
-from gifty.catalog.promotions import PromotionService
-from gifty.catalog.promotions_repository import PromotionRepository
 from gifty.services import Services, open_services
 from gifty.settings import Settings
 
@@ -71,10 +68,11 @@ async def run(arguments: argparse.Namespace, settings: Settings, after_import: A
     request = ImportRequest(
         arguments.where, arguments.site, arguments.format, arguments.map, arguments.currency, arguments.merchant
     )
+    if not request.is_remote:
+        FeedFile(Path(request.where).expanduser()).close()  # a wrong name should not wait for a database to start
     async with open_services(settings) as services:
-        importer = _importer(services, settings)
         with _progress() as progress:
-            report = await importer.run(request, progress)
+            report = await services.importer.run(request, progress)
         if report is None:
             print("not modified since the last complete import")
             return _ALL_IN
@@ -86,13 +84,6 @@ async def run(arguments: argparse.Namespace, settings: Settings, after_import: A
         print(f"gifty: nothing was imported: {report.run.error}", file=sys.stderr)
         return _NOTHING_IN
     return _SOME_REJECTED if counts.rejected or report.run.status is not RunStatus.COMPLETE else _ALL_IN
-
-
-def _importer(services: Services, settings: Settings) -> FeedImporter:
-    repository = IngestionRepository(services.database)
-    promotions = PromotionService(PromotionRepository(services.database), repository, services.clock)
-    fetcher = Fetcher(allow_private=settings.crawl_allow_private)
-    return FeedImporter(IngestionService(repository), promotions, repository, fetcher)
 
 
 @contextmanager
