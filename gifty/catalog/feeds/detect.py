@@ -56,7 +56,7 @@ class FeedFile(io.RawIOBase):
         for _ in range(_MAX_LAYERS):
             if not self._packed():
                 break
-            self._stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._stream)), _HEAD)
+            self._stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(mode="rb", fileobj=self._stream)), _HEAD)
 
     @property
     def position(self) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 MAX_URL_BYTES: Final = 2_000
 
 _TRACKING: Final = frozenset({"yclid", "gclid", "fbclid", "asid", "_openstat"})
-_URL = re.compile(r"(?:(https?):)?//([^/?#\s\\]+)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE | re.DOTALL)
+_URL = re.compile(r"(?:(https?):)?//([^/?#\s\\]+)((?:/[^?#]*)?)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE | re.DOTALL)
 # What most links look like: nothing in them but, perhaps, parameters needs a second look.
 _PLAIN = re.compile(
     r"(https?://(?!-)[a-z0-9-]+(?:\.[a-z0-9-]+)*[a-z0-9]/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=?@-Z_a-z~%]*))?"
