@@ -87,10 +87,14 @@ class EmbeddingService:
     async def advance(self) -> bool:
         """One bounded step of work; false when there was nothing to do. Raises `EmbeddingFailed` and `Unavailable`."""
         space = await self.prepare()
-        for step in (self._embed, self._copy, self._change_over, self._index, self._count_words, self._sweep):
+        embedded = await self._embed(space)
+        if embedded == BATCH:
+            return True
+        # Gifts that trickle in must not keep the rest from being done, so a batch that is not full goes on to it.
+        for step in (self._copy, self._change_over, self._index, self._count_words, self._sweep):
             if await step(space):
                 return True
-        return False
+        return embedded > 0
 
     async def catch_up(self) -> int:
         """Steps until there is nothing left to do; returns how many."""
@@ -99,14 +103,13 @@ class EmbeddingService:
             steps += 1
         return steps
 
-    async def _embed(self, space: Space) -> bool:
+    async def _embed(self, space: Space) -> int:
         pending = await self._repository.pending(space, BATCH)
-        if not pending:
-            return False
-        vectors = await self._embedder.embed_gifts([gift.text for gift in pending])
-        await self._repository.write(space, pending, vectors)
-        self._words_changed = True
-        return True
+        if pending:
+            vectors = await self._embedder.embed_gifts([gift.text for gift in pending])
+            await self._repository.write(space, pending, vectors)
+            self._words_changed = True
+        return len(pending)
 
     async def _copy(self, space: Space) -> bool:
         """Rows that triggers could not make: those of gifts older than the space."""
