@@ -1,4 +1,4 @@
-"""Keeps gift profiles current: scores what is new or changed, batch by batch, whenever it is told or once in a while."""
+"""Keeps gift profiles current: scores what is new or changed, batch by batch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ScoreGifts:
 class Scorer(Actor):
     """Scores one batch per message and tells itself to go on, so that others are heard in between.
 
-    Rows decide what is to do; a lost message costs a poll's wait and nothing else. Several processes may score side by side: the
-    second write of a profile is the same as the first.
+    Rows decide what is to do; a lost message costs a poll's wait and nothing else. Several processes may score side by
+    side: the second write of a profile is the same as the first.
     """
 
     def __init__(self, scoring: ScoringService) -> None:

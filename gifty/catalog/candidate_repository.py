@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION_CHARACTERS: Final = 400
 
-# $1 kinds, $2 their numbers, $3 motifs, $4 their numbers, $5 ids, $6 low price, $7 high price, $8 currency, $9 lowest and $10
-# highest age of the recipient, $11 gender, $12 closeness, $13 wishes, $14 least giftability, $15 excluded words, $16 excluded
-# categories, $17 excluded merchants, $18 another age that suits
+# $1 kinds, $2 their numbers, $3 motifs, $4 their numbers, $5 ids, $6 low price, $7 high price, $8 currency,
+# $9 lowest and $10 highest age of the recipient, $11 gender, $12 closeness, $13 wishes, $14 least giftability, $15 excluded words,
+# $16 excluded categories, $17 excluded merchants, $18 another age that suits
 _MEETS: Final = """
     JOIN offers o ON o.gift_id = p.gift_id
     WHERE p.giftability >= $14 AND p.closeness <= $12
@@ -26,8 +26,8 @@ _MEETS: Final = """
 """
 
 _DETAILS: Final = """
-SELECT p.gift_id, p.kind, p.role, p.giftability, p.quality, p.gender, p.age_min, p.age_max, p.closeness, p.motifs, p.breaks,
-       p.axes, g.title, g.is_idea, o.price::float8, o.currency, c.name, g.merchant
+SELECT p.gift_id, p.kind, p.role, p.giftability, p.quality, p.gender, p.age_min, p.age_max, p.closeness, p.motifs,
+       p.breaks, p.axes, g.title, g.is_idea, o.price::float8, o.currency, c.name, g.merchant
 FROM picked
 JOIN gift_profiles p USING (gift_id)
 JOIN gifts g ON g.id = picked.gift_id
@@ -59,21 +59,21 @@ WITH picked AS (
     SELECT p.gift_id FROM gift_profiles p {_MEETS} AND p.gift_id = ANY ($5::text[])
 )
 {_DETAILS}
-"""  # noqa: S608
+"""
 
 ANY: Final = f"""
 WITH picked AS (
     SELECT p.gift_id FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $19
 )
 {_DETAILS}
-"""  # noqa: S608
+"""
 
 CARDS: Final = f"""
 SELECT g.id AS gift_id, left(g.description, {DESCRIPTION_CHARACTERS}) AS description, g.url, g.image_url,
        o.old_price::float8 AS old_price
 FROM gifts g JOIN offers o ON o.gift_id = g.id
 WHERE g.id = ANY ($1::text[])
-"""  # noqa: S608
+"""
 
 
 class CandidateRepository:
@@ -101,8 +101,9 @@ def arguments(
     """The values of the statements, in the order of their placeholders."""
     return (
         list(kinds), list(kinds.values()), list(motifs), list(motifs.values()), list(ids),
-        where.low_price, where.high_price, where.priced_in, where.age_low, where.age_high, where.gender, where.closeness,
-        sorted(where.tags), where.least_giftability, [word.lower() for word in where.exclude_words if word],
+        where.low_price, where.high_price, where.priced_in, where.age_low, where.age_high, where.gender,
+        where.closeness, sorted(where.tags),
+        where.least_giftability, [word.lower() for word in where.exclude_words if word],
         [name.strip().lower() for name in where.exclude_categories],
         [name.strip().lower() for name in where.exclude_merchants], where.also_age,
     )  # fmt: skip

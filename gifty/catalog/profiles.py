@@ -17,12 +17,12 @@ class ProfileService:
     async def unscored(self, model: str, version: int, *, after: str = "", limit: int = 500) -> list[UnscoredGift]:
         """Gifts without a profile of their present content, or with one of an older version of this model.
 
-        In order of their ids, from behind `after`. Profiles that another model made of the present content are left alone.
+        In order of their ids, from behind `after`. What another model made of the present content is left alone.
         """
         return await self._repository.unscored(model, version, after=after, limit=limit)
 
     async def save(self, profiles: Sequence[GiftProfile]) -> int:
-        """Stores profiles; those of gifts that changed or went away since they were read are dropped. Returns how many stayed."""
+        """Stores profiles and returns how many; those of gifts that changed or went away meanwhile are dropped."""
         return await self._repository.save(profiles) if profiles else 0
 
     async def count(self, model: str, version: int) -> int:

@@ -33,7 +33,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--age", type=int, help="the recipient's age in years")
     parser.add_argument("--gender", choices=("female", "male", "other"), help="the recipient's gender")
-    parser.add_argument("--relation", help="partner, friend, parent, colleague, boss, child, ... or a word such as мама")
+    parser.add_argument(
+        "--relation", help="partner, friend, parent, colleague, boss, child, ... or a word such as мама"
+    )
     parser.add_argument("--occasion", help="birthday, new_year, wedding, ... or free words")
     parser.add_argument("--vibe", help="cozy, techy, fun, ... (several with commas)")
     parser.add_argument("--interests", help="what the person likes, with commas")

@@ -19,8 +19,8 @@ RECOMMENDATIONS: Final = web.AppKey("recommendations", RecommendationService)
     "/api/recommendations/generate",
     tag="Recommendations",
     summary="Recommend gifts for a person",
-    description="Everything is optional: a relationship alone, or nothing at all, already gives results. Wish tags always hold; "
-    "`relaxed` names other wishes that not all gifts keep.",
+    description="Everything is optional: a relationship alone, or nothing at all, already gives results. "
+    "Wish tags always hold; `relaxed` names other wishes that not all gifts keep.",
     body=GenerateRequest,
     answers={200: RecommendationSchema},
     idempotent=True,

@@ -49,7 +49,9 @@ class KindMatrix:
             self.needs[row, [self._needs[need] for need in kind.needs]] = 1.0
             self.gaps[row, [GAPS.index(gap) for gap in kind.gaps]] = 1.0
             self.axes[row] = [kind.axes.get(axis, 0.0) for axis in AXES]
-        self.gift = np.array([kind.gift if kind.role not in NO_GIFT_ROLES else min(kind.gift, 0.3) for kind in kinds], np.float32)
+        self.gift = np.array(
+            [kind.gift if kind.role not in NO_GIFT_ROLES else min(kind.gift, 0.3) for kind in kinds], np.float32
+        )
         self.low_age = np.array([kind.ages[0] for kind in kinds], np.int16)
         self.high_age = np.array([kind.ages[1] for kind in kinds], np.int16)
         self.genders = np.array([kind.gender for kind in kinds])
@@ -78,7 +80,7 @@ class KindMatrix:
             fit[rows] = np.maximum(fit[rows], PARENT_KIND * weight)
             if name in self.index:
                 fit[self.index[name]] = max(float(fit[self.index[name]]), weight)
-        return fit.astype(np.float32)
+        return np.asarray(fit, np.float32)
 
     def shared(self, brief: Brief) -> Floats:
         """Factor below 1 on kinds that are signs of an interest the person is not known to share."""
@@ -111,7 +113,13 @@ class KindMatrix:
             return np.ones(len(self.ids), np.float32)
         rooms = brief.rooms
         values = [
-            1.12 if brief.occasion in named else 1.08 if rooms and not rooms.isdisjoint(self._rooms[row]) else 0.94 if named else 1.0
+            1.12
+            if brief.occasion in named
+            else 1.08
+            if rooms and not rooms.isdisjoint(self._rooms[row])
+            else 0.94
+            if named
+            else 1.0
             for row, named in enumerate(self._occasions)
         ]
         return np.array(values, np.float32)

@@ -45,7 +45,11 @@ def assemble(brief: Brief, ranked: Sequence[Ranked], size: int) -> list[tuple[Ra
 
 
 def _marginal(
-    one: Ranked, chosen: Sequence[Ranked], kinds: Counter[str | None], franchises: Counter[str], interests: Counter[str],
+    one: Ranked,
+    chosen: Sequence[Ranked],
+    kinds: Counter[str | None],
+    franchises: Counter[str],
+    interests: Counter[str],
     words: dict[str, frozenset[str]],
 ) -> float:
     candidate = one.candidate
@@ -69,7 +73,10 @@ def slot_of(brief: Brief, one: Ranked, position: int) -> str:
     if position == 0:
         return SAFE
     candidate = one.candidate
-    if max(axis(candidate, "warmth"), axis(candidate, "romance")) >= STRONG and axis(candidate, "practicality") < STRONG:
+    if (
+        max(axis(candidate, "warmth"), axis(candidate, "romance")) >= STRONG
+        and axis(candidate, "practicality") < STRONG
+    ):
         return PIVOT
     if axis(candidate, "practicality") >= STRONG:
         return PRACTICAL

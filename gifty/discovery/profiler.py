@@ -31,15 +31,27 @@ TYPICAL_AGES: Final = (20, 60)
 CHEAPEST_SHARE: Final = 0.06
 OVER_BUDGET: Final = 1.1
 
-_NEGATIONS: Final = frozenset("не нет без кроме ни ненавидит терпеть not no without except hates dislikes never".split())
+_NEGATIONS: Final = frozenset(
+    {
+        "не", "нет", "без", "кроме", "ни", "ненавидит", "терпеть", "not", "no", "without", "except", "hates",
+        "dislikes", "never",
+    }
+)  # fmt: skip
 _FILLERS: Final = frozenset(
-    "любит любить нравится обожает обожать увлекается увлекаться занимается заниматься интересуется интересоваться "
-    "очень много часто все всё весь свой мой моя наш это он она они что как где когда кто которое такой разный хочет хотеть "
-    "люблю быть есть делать дома дом время новый хороший красивый человек жизнь каждый утро вечер день год раз играет играть ходит "
-    "ходить вечно всегда иногда сам просто тоже уже еще стать мочь тема вид всякий любой свежий "
-    "like likes love loves enjoy enjoys a an the is are into very much often all his her my their he she they and or new good "
-    "nice beautiful stuff things thing person everything really always sometimes goes play plays do does make makes doing at fan big".split()
-)
+    {
+        "любит", "любить", "нравится", "обожает", "обожать", "увлекается", "увлекаться", "занимается",
+        "заниматься", "интересуется", "интересоваться", "очень", "много", "часто", "все", "всё", "весь",
+        "свой", "мой", "моя", "наш", "это", "он", "она", "они", "что", "как", "где", "когда", "кто",
+        "которое", "такой", "разный", "хочет", "хотеть", "люблю", "быть", "есть", "делать", "дома", "дом",
+        "время", "новый", "хороший", "красивый", "человек", "жизнь", "каждый", "утро", "вечер", "день", "год",
+        "раз", "играет", "играть", "ходит", "ходить", "вечно", "всегда", "иногда", "сам", "просто", "тоже",
+        "уже", "еще", "стать", "мочь", "тема", "вид", "всякий", "любой", "свежий", "like", "likes", "love",
+        "loves", "enjoy", "enjoys", "a", "an", "the", "is", "are", "into", "very", "much", "often", "all",
+        "his", "her", "my", "their", "he", "she", "they", "and", "or", "new", "good", "nice", "beautiful",
+        "stuff", "things", "thing", "person", "everything", "really", "always", "sometimes", "goes", "play",
+        "plays", "do", "does", "make", "makes", "doing", "at", "fan", "big",
+    }
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -142,8 +154,11 @@ class Profiler:
         heard.unknown.extend(
             token.text
             for position, token in enumerate(tokens)
-            if position not in known and token.script != "num" and len(token.text) > 2  # noqa: PLR2004
-            and token.text not in PREPOSITIONS and _FILLERS.isdisjoint({token.text, *token.word.lemmas})
+            if position not in known
+            and token.script != "num"
+            and len(token.text) > 2  # noqa: PLR2004
+            and token.text not in PREPOSITIONS
+            and _FILLERS.isdisjoint({token.text, *token.word.lemmas})
             and token.text not in _NEGATIONS
         )
 
@@ -160,7 +175,9 @@ class Profiler:
             if not kind.is_gift or _negated(tokens, match):
                 continue
             fresh = not known.intersection(range(match.start, match.end + 1))
-            heard.kinds[kind.id] = max(weight * (1.0 if match.size > 1 or fresh else 0.6), heard.kinds.get(kind.id, 0.0))
+            heard.kinds[kind.id] = max(
+                weight * (1.0 if match.size > 1 or fresh else 0.6), heard.kinds.get(kind.id, 0.0)
+            )
             if fresh:
                 known.update(range(match.start, match.end + 1))
                 for name, share in kind.interests.items():
@@ -234,7 +251,7 @@ class Profiler:
         tags = set(quiz.tags)
         if not quiz.adult_allowed or (age_known and ages[0] < GROWN):
             tags.add("no_adult_18plus")
-        young = ages[0] if age_known else ages[1] if ages[1] < GROWN else GROWN
+        young = ages[0] if age_known else min(GROWN, ages[1])
         if young < GROWN:
             tags |= {"no_alcohol", "no_intimate"}
         if young < SMALL:
@@ -263,7 +280,9 @@ def _prices(quiz: Quiz) -> tuple[float, float | None]:
 def _negated(tokens: Sequence[Token], match: Match) -> bool:
     """Whether the words before say that it is not so: "не пьёт вино", but not "не может без кофе"."""
     before = [
-        token.text for token in tokens[max(0, match.start - 3) : match.start] if token.segment == tokens[match.start].segment
+        token.text
+        for token in tokens[max(0, match.start - 3) : match.start]
+        if token.segment == tokens[match.start].segment
     ]
     negations = sum(word in _NEGATIONS for word in before)
     return negations % 2 == 1

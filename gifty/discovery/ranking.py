@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,10 +29,20 @@ TOO_CLOSE: Final = 0.7
 CHILD: Final = 14
 IDEA: Final = 0.8
 THEME_ELSEWHERE: Final = {
-    "theme:christmas": 0.35, "theme:halloween": 0.45, "mood:wedding": 0.35, "mood:romantic": 0.6, "mood:creepy": 0.6, "mood:funny": 0.9,
+    "theme:christmas": 0.35, "theme:halloween": 0.45, "mood:wedding": 0.35, "mood:romantic": 0.6,
+    "mood:creepy": 0.6, "mood:funny": 0.9,
 }  # fmt: skip
 """Factors on gifts of a theme that the occasion or the relation does not share."""
-CLOSE: Final = frozenset({"partner", "best_friend", "friend", "child", "relative"})
+THEME_HERE: Final = 1.06
+AT_HOME_WITH: Final = {
+    "mood:romantic": frozenset({"partner", None}),
+    "mood:funny": frozenset({"partner", "best_friend", "friend", "child", "relative"}),
+}
+"""Relations that take a mood as it comes."""
+AVOIDED: Final = 0.1
+CLEARLY: Final = 0.5
+MET: Final = 0.3
+"""Least strength of a named interest in a gift for the gift to be said to meet it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,9 @@ class Ranker:
             score = np.where(matrix.genders == other, score * 0.25, score)
         return KindScores(fit, soft, apt, shared, np.asarray(score, np.float32))
 
-    def rank(self, brief: Brief, quiz: Quiz, kinds: KindScores, candidates: Sequence[Candidate], found: Mapping[str, float]) -> list[Ranked]:
+    def rank(
+        self, brief: Brief, quiz: Quiz, kinds: KindScores, candidates: Sequence[Candidate], found: Mapping[str, float]
+    ) -> list[Ranked]:
         """Candidates by falling score; `found` are fits of gifts that search brought for words nobody understood."""
         wants = bool(brief.interests or brief.kinds or found)
         ranked = [self._one(brief, quiz, kinds, candidate, found, wants) for candidate in candidates]
@@ -114,21 +127,30 @@ class Ranker:
         if candidate.is_idea:
             score *= IDEA
         score *= 0.85 + 0.3 * candidate.quality
-        if brief.avoided and row is not None:
-            kind = self._ontology.kinds[candidate.kind or ""]
-            if any(kind.interests.get(name, 0.0) >= 0.5 for name in brief.avoided):  # noqa: PLR2004
-                score *= 0.1
-        if not brief.avoided.isdisjoint(candidate.motifs):
-            score *= 0.1
+        if brief.avoided and self._is_avoided(brief, candidate):
+            score *= AVOIDED
         return Ranked(candidate, score, fit, soft, price, self._met(brief, candidate))
 
+    def _given(self, candidate: Candidate) -> Mapping[str, float]:
+        """Interests of the candidate's kind."""
+        kind = self._ontology.kinds.get(candidate.kind or "")
+        return {} if kind is None else kind.interests
+
+    def _is_avoided(self, brief: Brief, candidate: Candidate) -> bool:
+        given = self._given(candidate)
+        return not brief.avoided.isdisjoint(candidate.motifs) or any(
+            given.get(name, 0.0) >= CLEARLY for name in brief.avoided
+        )
+
     def _met(self, brief: Brief, candidate: Candidate) -> tuple[str, ...]:
-        given = self._ontology.kinds[candidate.kind].interests if candidate.kind in self._ontology.kinds else {}
+        given = self._given(candidate)
         strength = {
             name: wanted * max(given.get(name, 0.0), MOTIF_FIT if name in candidate.motifs else 0.0)
             for name, wanted in brief.named.items()
         }
-        return tuple(sorted((name for name, value in strength.items() if value > 0.3), key=lambda name: (-strength[name], name)))  # noqa: PLR2004
+        return tuple(
+            sorted((name for name in strength if strength[name] > MET), key=lambda name: (-strength[name], name))
+        )
 
     @staticmethod
     def _whom(brief: Brief, candidate: Candidate) -> float:
@@ -145,7 +167,9 @@ class Ranker:
         for motif in candidate.motifs:
             interest = self._ontology.interests.get(motif)
             if interest is not None and interest.polarising:
-                factor = min(factor, 1.0 - interest.polarising * (1.0 - min(1.0, brief.interests.get(motif, 0.0) / SHARED)))
+                factor = min(
+                    factor, 1.0 - interest.polarising * (1.0 - min(1.0, brief.interests.get(motif, 0.0) / SHARED))
+                )
         return 1.0 - (1.0 - factor) * (0.5 if brief.ages[1] < CHILD else 1.0)
 
     @staticmethod
@@ -154,12 +178,8 @@ class Ranker:
         for motif in candidate.motifs:
             if motif in THEME_ELSEWHERE and motif not in brief.motifs:
                 if motif in brief.themes:
-                    factor *= 1.06
-                elif motif == "mood:romantic" and brief.relation in {"partner", None}:
-                    continue
-                elif motif == "mood:funny" and brief.relation in CLOSE:
-                    continue
-                else:
+                    factor *= THEME_HERE
+                elif brief.relation not in AT_HOME_WITH.get(motif, frozenset()):
                     factor *= THEME_ELSEWHERE[motif]
         return factor
 
@@ -188,16 +208,17 @@ def price_factor(price: float | None, brief: Brief) -> float:
     wanted = brief.wanted_price or brief.high_price
     if wanted is None:
         if price < CHEAP:
-            return max(0.45, (price / CHEAP) ** 0.5)
-        return max(0.35, (DEAR / price) ** 0.5) if price > DEAR else 1.0
+            return max(0.45, math.sqrt(price / CHEAP))
+        return max(0.35, math.sqrt(DEAR / price)) if price > DEAR else 1.0
     share = price / wanted
     if share > 1.0:
         return 0.75
     enough = ENOUGH_OF_BUDGET * brief.dear
-    return float(max(0.25, (share / enough) ** 0.5)) if share < enough else 1.0
+    return max(0.25, math.sqrt(share / enough)) if share < enough else 1.0
 
 
-def _relevance(fit: Floats | float, soft: Floats | float) -> Floats | float:
+def _relevance(fit: Any, soft: Any) -> Any:
+    """How much a gift speaks to the person, of numbers or arrays alike."""
     return fit * (FIT_SHARE + (1.0 - FIT_SHARE) * soft) + SOFT_ALONE * soft * (1.0 - fit)
 
 
@@ -211,7 +232,9 @@ def ages_factor(low_age: Any, high_age: Any, brief: Brief) -> Any:
     old = np.maximum(0.0, np.subtract(middle, high_age)) / np.maximum(2.0, np.multiply(high_age, 0.35))
     factor = np.maximum(0.0, 1.0 - young) * np.maximum(0.0, 1.0 - old)
     if brief.also_age is not None:
-        factor = np.where((np.asarray(low_age) <= brief.also_age) & (np.asarray(high_age) >= brief.also_age), 1.0, factor)
+        factor = np.where(
+            (np.asarray(low_age) <= brief.also_age) & (np.asarray(high_age) >= brief.also_age), 1.0, factor
+        )
     return factor
 
 

@@ -14,6 +14,7 @@ from gifty.ontology.loader import Ontology
 MOST_WORDS: Final = 12
 MOST_REASONS: Final = 3
 STRONG: Final = 0.6
+NEAR_ENOUGH: Final = 0.2
 
 _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "ru": {
@@ -92,7 +93,9 @@ class Reasons:
         said: list[str] = []
         names = [_name(self._ontology.interests[name], language) for name in one.interests]
         kind = self._ontology.kinds.get(one.candidate.kind or "")
-        franchise = next((motif for motif in one.candidate.motifs if motif in brief.motifs and motif.startswith("franchise:")), None)
+        franchise = next(
+            (motif for motif in one.candidate.motifs if motif in brief.motifs and motif.startswith("franchise:")), None
+        )
         if franchise is not None:
             said.append(self._text(language, "franchise", self._ontology.franchises[franchise.partition(":")[2]].name))
         if kind is not None and kind.id in brief.kinds:
@@ -113,12 +116,15 @@ class Reasons:
 
     def _nearest(self, brief: Brief, one: Ranked) -> str | None:
         """The named interest nearest to what the gift serves."""
-        given = set(self._ontology.kinds[one.candidate.kind].interests) if one.candidate.kind in self._ontology.kinds else set()
+        kind = self._ontology.kinds.get(one.candidate.kind or "")
+        given = set() if kind is None else set(kind.interests)
         given.update(motif for motif in one.candidate.motifs if motif in self._ontology.interests)
         best: tuple[float, str] | None = None
         for name, weight in brief.named.items():
-            nearness = max((self._ontology.interests[name].near.get(other, 0.0) for other in given), default=0.0) * weight
-            if nearness > 0.2 and (best is None or (nearness, name) > best):  # noqa: PLR2004
+            nearness = (
+                max((self._ontology.interests[name].near.get(other, 0.0) for other in given), default=0.0) * weight
+            )
+            if nearness > NEAR_ENOUGH and (best is None or (nearness, name) > best):
                 best = (nearness, name)
         return None if best is None else best[1]
 
@@ -126,7 +132,12 @@ class Reasons:
         language = brief.language
         said: list[str] = []
         kind = self._ontology.kinds.get(one.candidate.kind or "")
-        if kind is not None and brief.occasion is not None and brief.occasion in kind.occasions and brief.occasion != "just_because":
+        if (
+            kind is not None
+            and brief.occasion is not None
+            and brief.occasion in kind.occasions
+            and brief.occasion != "just_because"
+        ):
             said.append(self._text(language, "occasion", self._knowledge["occasion"][brief.occasion].name(language)))
         if slot == WILDCARD:
             said.append(self._text(language, "wildcard"))
@@ -136,7 +147,11 @@ class Reasons:
             ("practicality", "practical", True),
         ]  # fmt: skip
         best = sorted(
-            ((axis(one.candidate, name) + (0.15 if brief.axes.get(name, 0) > 0 else 0.0), text) for name, text, apt in strengths if apt),
+            (
+                (axis(one.candidate, name) + (0.15 if brief.axes.get(name, 0) > 0 else 0.0), text)
+                for name, text, apt in strengths
+                if apt
+            ),
             reverse=True,
         )
         said.extend(self._text(language, text) for value, text in best[:1] if value >= STRONG)

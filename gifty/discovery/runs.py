@@ -54,7 +54,9 @@ class RunRecorder:
     async def flush(self) -> None:
         """Writes everything that waits."""
         while self._waiting:
-            batch: Sequence[Mapping[str, Any]] = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch: Sequence[Mapping[str, Any]] = [
+                self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))
+            ]
             try:
                 await self._repository.save(batch)
             except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
@@ -25,25 +24,32 @@ class TextOrList(fields.Field[tuple[str, ...]]):
     def __init__(self, *, longest: int = LONGEST_TEXT, **options: Any) -> None:
         options.setdefault(
             "metadata",
-            {"oneOf": [{"type": "string", "maxLength": longest}, {"type": "array", "items": {"type": "string", "maxLength": longest}, "maxItems": MOST_ITEMS}]},
+            {
+                "oneOf": [
+                    {"type": "string", "maxLength": longest},
+                    {"type": "array", "items": {"type": "string", "maxLength": longest}, "maxItems": MOST_ITEMS},
+                ]
+            },
         )
         super().__init__(**options)
         self._longest = longest
 
-    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **_options: Any) -> tuple[str, ...]:
+    def _deserialize(self, value: Any, *_context: Any, **_options: Any) -> tuple[str, ...]:
         parts = value.replace(";", ",").split(",") if isinstance(value, str) else value
         if not isinstance(parts, list) or any(not isinstance(part, str) for part in parts):
             raise ValidationError("Must be a text or a list of texts.")
         if isinstance(value, list) and len(value) > MOST_ITEMS:
             raise ValidationError(f"Must have at most {MOST_ITEMS} items.")
-        if isinstance(value, str) and len(value) > self._longest or any(len(part) > self._longest for part in parts):
+        if max((len(part) for part in ([value] if isinstance(value, str) else parts)), default=0) > self._longest:
             raise ValidationError(f"Must have at most {self._longest} characters.")
         return tuple(part.strip() for part in parts[:MOST_ITEMS] if part.strip())
 
 
 def _words() -> fields.List[str]:
     return fields.List(
-        fields.String(validate=validate.Length(min=1, max=LONGEST_WORD)), validate=validate.Length(max=MOST_ITEMS), load_default=list
+        fields.String(validate=validate.Length(min=1, max=LONGEST_WORD)),
+        validate=validate.Length(max=MOST_ITEMS),
+        load_default=list,
     )
 
 
@@ -90,14 +96,11 @@ class GenerateRequest(Schema):
         low, high = wishes.get("min_price"), wishes.get("max_price")
         if low is not None and high is not None and low > high:
             raise ValidationError({"constraints": {"min_price": ["Must not be above max_price."]}})
-        return Quiz(
-            **{key: value for key, value in data.items() if value is not None},
-            **{
-                key: frozenset(value) if key == "tags" else tuple(value) if isinstance(value, list) else value
-                for key, value in wishes.items()
-                if value is not None
-            },
-        )
+        given: dict[str, Any] = {key: value for key, value in {**data, **wishes}.items() if value is not None}
+        for key, value in given.items():
+            if isinstance(value, list):
+                given[key] = frozenset(value) if key == "tags" else tuple(value)
+        return Quiz(**given)
 
 
 class PickSchema(GiftSchema):

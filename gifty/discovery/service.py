@@ -63,7 +63,7 @@ class _Understood:
 
 
 class RecommendationService:
-    """Recommends gifts. Keeps what it made of the last few hundred different quizzes; the catalogue is read each time."""
+    """Recommends gifts. Keeps what it made of recent quizzes; the catalogue is read each time."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class RecommendationService:
         self.engine_version = f"rules-{ENGINE}-{ontology.stamp[:8]}"
 
     async def recommend(self, quiz: Quiz) -> Recommendation:
-        """A portfolio for a quiz: never empty while the catalogue has gifts that keep wishes, age, closeness and a hard budget."""
+        """A portfolio: never empty while the catalogue has gifts that keep wishes, age, closeness and a hard budget."""
         known = self._understand(quiz)
         brief = known.brief
         where = bounds.strict(brief, quiz)
@@ -159,7 +159,7 @@ class RecommendationService:
     async def _relax(
         self, quiz: Quiz, known: _Understood, where: CandidateFilter, found: Mapping[str, float], ranked: list[Ranked]
     ) -> tuple[list[Ranked], list[Relaxation]]:
-        """Gives way step by step until there are enough: price down, budget up a little, interests, then budget at all."""
+        """Gives way until there are enough: price down, budget up a little, interests, then budget at all."""
         brief, relaxed = known.brief, []
         soft = quiz.budget_strictness == "soft" and quiz.max_price is None and where.high_price is not None
         steps: list[tuple[str, str, CandidateFilter]] = []
@@ -219,9 +219,7 @@ class RecommendationService:
             if one.candidate.gift_id in cards
         )
 
-    def _pick(
-        self, brief: Brief, one: Ranked, slot: str, card: GiftCard, promotions: Sequence[Promotion]
-    ) -> Pick:
+    def _pick(self, brief: Brief, one: Ranked, slot: str, card: GiftCard, promotions: Sequence[Promotion]) -> Pick:
         candidate = one.candidate
         return Pick(
             gift_id=candidate.gift_id,
@@ -246,10 +244,16 @@ class RecommendationService:
         interests = sorted(brief.named.items(), key=lambda item: (-item[1], item[0]))
         return {
             "interests": [
-                {"id": name, "name": self._ontology.interests[name].en if english else self._ontology.interests[name].ru}
+                {
+                    "id": name,
+                    "name": self._ontology.interests[name].en if english else self._ontology.interests[name].ru,
+                }
                 for name, _ in interests
             ],
-            "things": [self._ontology.kinds[name].en if english else self._ontology.kinds[name].ru for name in sorted(brief.kinds)],
+            "things": [
+                self._ontology.kinds[name].en if english else self._ontology.kinds[name].ru
+                for name in sorted(brief.kinds)
+            ],
             "avoided": sorted(brief.avoided),
             "needs": sorted(brief.needs),
             "gaps": {name: round(weight, 3) for name, weight in sorted(brief.gaps.items())},
@@ -296,7 +300,9 @@ class RecommendationService:
 
 
 def _motifs(brief: Brief) -> dict[str, int]:
-    named = dict.fromkeys([*sorted(brief.motifs), *sorted(brief.named, key=lambda name: (-brief.named[name], name))], PER_MOTIF)
+    named = dict.fromkeys(
+        [*sorted(brief.motifs), *sorted(brief.named, key=lambda name: (-brief.named[name], name))], PER_MOTIF
+    )
     near = sorted(
         (name for name in brief.interests if name not in named), key=lambda name: (-brief.interests[name], name)
     )

@@ -43,7 +43,10 @@ class Speller:
 
     def _mended(self, token: Token) -> Token:
         if (
-            len(token.text) < SHORTEST or token.script == "num" or token.text in self._words or token.text in PREPOSITIONS
+            len(token.text) < SHORTEST
+            or token.script == "num"
+            or token.text in self._words
+            or token.text in PREPOSITIONS
             or (token.script == "ru" and token.word.known)
         ):
             return token

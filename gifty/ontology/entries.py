@@ -97,7 +97,9 @@ class Entry:
         for name in pairs:
             if name not in known:
                 self.problem(f"{key} has unknown {name!r}")
-        return {name: self._number(f"{key}.{name}", weight, 0.0, 1.0) for name, weight in pairs.items() if name in known}
+        return {
+            name: self._number(f"{key}.{name}", weight, 0.0, 1.0) for name, weight in pairs.items() if name in known
+        }
 
     def choice(self, key: str, known: frozenset[str], default: str) -> str:
         """One of the known words."""
@@ -143,7 +145,9 @@ def check(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     checked = {
         "interests": [_interest(entry, interests, forms, surface) for entry in ids["interest"].values()],
         "kinds": kinds,
-        "franchises": [_franchise(entry, interests, frozenset(ids["kind"]), forms) for entry in ids["franchise"].values()],
+        "franchises": [
+            _franchise(entry, interests, frozenset(ids["kind"]), forms) for entry in ids["franchise"].values()
+        ],
         "cues": [_cue(entry, interests, forms) for entry in ids["cue"].values()],
         "shelves": [_shelf(entry, interests, forms) for entry in ids["shelf"].values()],
         "grammar": grammar,
@@ -169,7 +173,9 @@ def _ids(name: str, listed: list[Entry]) -> dict[str, Entry]:
 
 
 def _kinds(
-    listed: Mapping[str, Entry], interests: frozenset[str], forms: list[tuple[str, str, str, str]],
+    listed: Mapping[str, Entry],
+    interests: frozenset[str],
+    forms: list[tuple[str, str, str, str]],
     surface: dict[str, list[str]],
 ) -> list[dict[str, Any]]:
     own: dict[str, dict[str, Any]] = {}
@@ -194,7 +200,8 @@ def _kinds(
             line.append(current)
             current = listed[current].table.get("is")
         row: dict[str, Any] = {
-            key: next((own[name][key] for name in line if key in own[name]), default) for key, default in INHERITED.items()
+            key: next((own[name][key] for name in line if key in own[name]), default)
+            for key, default in INHERITED.items()
         }
         row["axes"] = DEFAULT_AXES | {k: v for name in reversed(line) for k, v in own[name].get("axes", {}).items()}
         row["breaks"] = sorted({tag for name in line for tag in own[name].get("breaks", ())})

@@ -1,8 +1,8 @@
 """What Gifty reads out of a title: an aid for authors of the knowledge files.
 
-    python -m gifty.ontology.explain "Чехол для телефона с котиком" [--category "Электроника"]
-    python -m gifty.ontology.explain --check
-    python -m gifty.ontology.explain --unknown titles.txt
+python -m gifty.ontology.explain "Чехол для телефона с котиком" [--category "Электроника"]
+python -m gifty.ontology.explain --check
+python -m gifty.ontology.explain --unknown titles.txt
 """
 
 import argparse
@@ -51,7 +51,7 @@ def _check(ontology: Ontology) -> str:
     unmet = [i for i in ontology.interests if not any(i in kind.interests for kind in ontology.kinds.values())]
     return "\n".join(
         [
-            f"{len(ontology.kinds)} kinds ({', '.join(f'{k} {v}' for k, v in sorted(sizes.items()))}), "
+            f"{len(ontology.kinds)} kinds ({', '.join(f'{k} {v}' for k, v in sorted(sizes.items()))})",
             f"{len(ontology.interests)} interests, {len(ontology.franchises)} franchises, {len(ontology.cues)} cues",
             f"forms claimed by several kinds ({len(twice)}):",
             *twice,

@@ -16,8 +16,14 @@ ATTACHED: Final = 2
 GOVERNED: Final = 3
 """Behind "для", "for": what the thing serves."""
 MAYBE_DEPENDENT: Final = 4
+"""A genitive by its form that may be a nominative plural: "швабры"."""
 
-_COUNTED: Final = 3
+MOST_PIECES: Final = 100_000
+_AND: Final = frozenset({"и", "and"})
+_PIECES: Final = frozenset(
+    {"шт", "штук", "штуки", "pcs", "pieces", "pc", "пар", "пары", "комплектов", "листов", "наборов"}
+)
+_REACH: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,79 +34,113 @@ class Grammar:
     unknown_before: tuple[bool, ...]
     unknown_head: int | None
     """The first free noun that no kind explains."""
-    governed_from: int | None
 
 
 def parse(
     tokens: Sequence[Token], matches: Sequence[Match], packers: AbstractSet[str], empty: AbstractSet[str]
 ) -> Grammar:
-    """Reads the grammar of a title around the kinds found in it."""
-    explained = {i for match in matches for i in range(match.start, match.end + 1)}
-    states: list[int] = []
-    unknown_before: list[bool] = []
-    unknown_head: int | None = None
-    governed_from: int | None = None
-    segment = -1
-    state = FREE
-    leading = False
-    served = 0
-    unknown_here = False
-    previous_noun: int | None = None
+    """Reads the grammar of a title around the kinds found in it.
+
+    `packers` are heads that only pack what follows, `empty` nouns that say nothing; both as lemmas.
+    """
+    explained = frozenset(i for match in matches for i in range(match.start, match.end + 1))
+    walk = _Walk(explained, packers, empty)
     for position, token in enumerate(tokens):
-        if token.segment != segment:
-            segment, state, leading, served = token.segment, FREE, False, 0
-            unknown_here, previous_noun = False, None
-            fresh = True
+        walk.step(position, token)
+    return Grammar(tuple(walk.states), tuple(walk.unknown_before), walk.unknown_head)
+
+
+class _Walk:
+    """One pass over a title, word by word."""
+
+    def __init__(self, explained: AbstractSet[int], packers: AbstractSet[str], empty: AbstractSet[str]) -> None:
+        self._explained = explained
+        self._packers = packers
+        self._empty = empty
+        self.states: list[int] = []
+        self.unknown_before: list[bool] = []
+        self.unknown_head: int | None = None
+        self._segment = -1
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new part of the title begins: nothing governs yet."""
+        self._state = FREE
+        self._at_start = True
+        self._leading = False
+        self._served = 0
+        self._unknown_here = False
+        self._noun_before = False
+
+    def step(self, position: int, token: Token) -> None:
+        """Reads one word."""
+        if token.segment != self._segment:
+            self._segment = token.segment
+            self._begin()
         if token.text in PREPOSITIONS:
-            if token.text in GOVERNING:
-                state = GOVERNED
-                leading = fresh
-                served = 0
-                governed_from = position if governed_from is None else governed_from
-            elif state == FREE and token.text not in {"и", "and"}:
-                state = ATTACHED
-            elif token.text in {"и", "and"}:
-                state = state if state != ATTACHED else ATTACHED
-            states.append(state)
-            unknown_before.append(unknown_here)
-            continue
-        fresh = False
+            self._preposition(token.text)
+            self._note(self._state)
+            return
+        self._at_start = False
+        if token.script != "ru" or not token.word.noun:
+            self._note(self._state)
+            return
+        self._end_of_leading(token)
+        state = self._state_of(token)
+        self._note(state)
+        if self._state == FREE and not token.word.adjective:
+            self._free_noun(position, token, state)
+
+    def _note(self, state: int) -> None:
+        self.states.append(state)
+        self.unknown_before.append(self._unknown_here)
+
+    def _preposition(self, text: str) -> None:
+        if text in GOVERNING:
+            self._leading = self._at_start
+            self._state, self._served = GOVERNED, 0
+        elif self._state == FREE and text not in _AND:
+            self._state = ATTACHED
+
+    def _end_of_leading(self, token: Token) -> None:
+        """In "Для кошки домик" the opening phrase ends before the first noun that can only be a subject."""
         word = token.word
-        russian_noun = token.script == "ru" and word.noun
-        if leading and russian_noun and not (word.adjective and not word.nominative):
-            if word.nominative and (served > 0 or not word.genitive):
-                state, leading = FREE, False
-            served += 1
-        here = state
-        packer = not packers.isdisjoint(word.lemmas)
-        if state == FREE and russian_noun and previous_noun is not None and word.genitive and not word.adjective:
-            here = MAYBE_DEPENDENT if word.nominative else DEPENDENT
-        elif state == FREE and russian_noun and not word.nominative and not word.adjective:
-            here = DEPENDENT if previous_noun is not None else MAYBE_DEPENDENT
-        states.append(here)
-        unknown_before.append(unknown_here)
-        if russian_noun and state == FREE and not word.adjective:
-            if packer:
-                previous_noun = None
-            elif empty.isdisjoint(word.lemmas):
-                previous_noun = position
-                if here == FREE and position not in explained and word.known:
-                    unknown_here = True
-                    unknown_head = position if unknown_head is None else unknown_head
-            else:
-                previous_noun = None
-    return Grammar(tuple(states), tuple(unknown_before), unknown_head, governed_from)
+        if not self._leading or (word.adjective and not word.nominative):
+            return
+        if word.nominative and (self._served or not word.genitive):
+            self._state, self._leading = FREE, False
+        self._served += 1
+
+    def _state_of(self, token: Token) -> int:
+        word = token.word
+        if self._state != FREE or word.adjective:
+            return self._state
+        if self._noun_before and word.genitive:
+            return MAYBE_DEPENDENT if word.nominative else DEPENDENT
+        if not word.nominative:
+            return DEPENDENT if self._noun_before else MAYBE_DEPENDENT
+        return FREE
+
+    def _free_noun(self, position: int, token: Token, state: int) -> None:
+        lemmas = token.word.lemmas
+        says_nothing = not self._packers.isdisjoint(lemmas) or not self._empty.isdisjoint(lemmas)
+        self._noun_before = not says_nothing
+        if says_nothing or state != FREE or position in self._explained or not token.word.known:
+            return
+        self._unknown_here = True
+        if self.unknown_head is None:
+            self.unknown_head = position
 
 
 def counted(tokens: Sequence[Token]) -> int:
-    """How many pieces a title sells: "100 шт", "5 пар", "10 pcs"; 1 when it says nothing. The larger end of a range."""
+    """How many pieces a title sells ("100 шт", "5 пар", "10 pcs"): the largest number named, 1 without any."""
     best = 1
     for position, token in enumerate(tokens):
-        if token.script == "num" and token.text.isdigit():
-            for behind in tokens[position + 1 : position + _COUNTED]:
-                if behind.text in {"шт", "штук", "штуки", "pcs", "pieces", "pc", "пар", "пары", "комплектов", "листов", "наборов"}:
-                    best = max(best, min(int(token.text), 100_000))
-                    break
-                if behind.script != "num":
-                    break
+        if token.script != "num" or not token.text.isdigit():
+            continue
+        for behind in tokens[position + 1 : position + _REACH]:
+            if behind.text in _PIECES:
+                best = max(best, min(int(token.text), MOST_PIECES))
+            if behind.script != "num":
+                break
     return best

@@ -107,7 +107,7 @@ def _read_cache(path: Path) -> dict[str, Any] | None:
 
 
 def _write_cache(path: Path, compiled: Mapping[str, Any]) -> None:
-    """Writes beside and renames, so that a reader never sees half a file; a cache that cannot be kept is done without."""
+    """Writes beside and renames: nobody sees half a file. A cache that cannot be kept is done without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
@@ -157,8 +157,10 @@ def _compile(raw: Mapping[str, bytes], language: Language) -> dict[str, Any]:
 
 def _lemmas_of(word: str, language: Language) -> Iterable[str]:
     tokens = language.tokens(word)
-    return language.dictionary_forms(tokens[0].text) if len(tokens) == 1 and tokens[0].script == "ru" else (
-        lemma for token in tokens for lemma in token.word.lemmas
+    return (
+        language.dictionary_forms(tokens[0].text)
+        if len(tokens) == 1 and tokens[0].script == "ru"
+        else (lemma for token in tokens for lemma in token.word.lemmas)
     )
 
 
@@ -204,16 +206,37 @@ def _pair(ages: Sequence[int] | None) -> tuple[int, int] | None:
 
 def _kind(row: Mapping[str, Any]) -> Kind:
     return Kind(
-        id=row["id"], ru=row["ru"], en=row["en"], parent=row["is"], domain=row["domain"], role=row["role"],
-        gift=row["gift"], gender=row["gender"], ages=(row["ages"][0], row["ages"][1]), closeness=row["closeness"],
-        interests=_frozen(row["interests"]), needs=tuple(row["needs"]), occasions=tuple(row["occasions"]),
-        vibes=tuple(row["vibes"]), rooms=tuple(row["rooms"]), gaps=tuple(row["gaps"]), axes=_frozen(row["axes"]),
+        id=row["id"],
+        ru=row["ru"],
+        en=row["en"],
+        parent=row["is"],
+        domain=row["domain"],
+        role=row["role"],
+        gift=row["gift"],
+        gender=row["gender"],
+        ages=(row["ages"][0], row["ages"][1]),
+        closeness=row["closeness"],
+        interests=_frozen(row["interests"]),
+        needs=tuple(row["needs"]),
+        occasions=tuple(row["occasions"]),
+        vibes=tuple(row["vibes"]),
+        rooms=tuple(row["rooms"]),
+        gaps=tuple(row["gaps"]),
+        axes=_frozen(row["axes"]),
         breaks=frozenset(row["breaks"]),
     )
 
 
 def _interest(row: Mapping[str, Any]) -> Interest:
-    return Interest(row["id"], row["ru"], row["en"], _frozen(row["near"]), tuple(row["needs"]), tuple(row["vibes"]), row["polarising"])
+    return Interest(
+        row["id"],
+        row["ru"],
+        row["en"],
+        _frozen(row["near"]),
+        tuple(row["needs"]),
+        tuple(row["vibes"]),
+        row["polarising"],
+    )
 
 
 def _franchise(row: Mapping[str, Any]) -> Franchise:
@@ -222,9 +245,16 @@ def _franchise(row: Mapping[str, Any]) -> Franchise:
 
 def _cue(row: Mapping[str, Any]) -> Cue:
     return Cue(
-        id=row["id"], group=row["group"], breaks=frozenset(row["breaks"]), interests=_frozen(row["interests"]),
-        gift=row["gift"], axes=_frozen(row["axes"]), gender=row["gender"], ages=_pair(row["ages"]),
-        closeness=row["closeness"], governs=row["governs"],
+        id=row["id"],
+        group=row["group"],
+        breaks=frozenset(row["breaks"]),
+        interests=_frozen(row["interests"]),
+        gift=row["gift"],
+        axes=_frozen(row["axes"]),
+        gender=row["gender"],
+        ages=_pair(row["ages"]),
+        closeness=row["closeness"],
+        governs=row["governs"],
     )
 
 

@@ -20,15 +20,29 @@ AXES: Final = (
 """The ten axes of the gift matrix, each 0..1, in stored order; the last two are derived from ages and gender."""
 
 ROLES: Final = frozenset(
-    {"thing", "set", "decor", "wearable", "toy", "experience", "accessory", "part", "consumable", "material", "equipment"}
+    {
+        "thing",
+        "set",
+        "decor",
+        "wearable",
+        "toy",
+        "experience",
+        "accessory",
+        "part",
+        "consumable",
+        "material",
+        "equipment",
+    }
 )
 NO_GIFT_ROLES: Final = frozenset({"accessory", "part", "consumable", "material"})
 GENDERS: Final = frozenset({"any", "female", "male"})
 GAPS: Final = ("mirror", "optimizer", "catalyst", "anchor", "permission")
 NEEDS: Final = frozenset(
-    "comfort warmth rest order speed health beauty self_expression status growth play bond memory ritual safety "
-    "recognition adventure focus".split()
-)
+    {
+        "comfort", "warmth", "rest", "order", "speed", "health", "beauty", "self_expression", "status", "growth",
+        "play", "bond", "memory", "ritual", "safety", "recognition", "adventure", "focus",
+    }
+)  # fmt: skip
 WISH_TAGS: Final = (
     "kids_safe",
     "family_safe",
@@ -129,7 +143,7 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What a shop category's name says: which domains its goods come from and how giftable an unknown thing there is."""
+    """What a shop category's name says: the domains of its goods, and how giftable an unknown thing there is."""
 
     id: str
     domains: frozenset[str]

@@ -57,7 +57,11 @@ def phrases_of(payload: str, form: str, language: Language) -> list[Phrase]:
     head = core - 1
     if any(token.script == "ru" for token in tokens[:core]):
         head = next(
-            (i for i in range(core) if tokens[i].script == "ru" and tokens[i].word.noun and not tokens[i].word.adjective),
+            (
+                i
+                for i in range(core)
+                if tokens[i].script == "ru" and tokens[i].word.noun and not tokens[i].word.adjective
+            ),
             next((i for i in range(core) if tokens[i].word.noun), core - 1),
         )
     loose: list[int] = list(range(head))
@@ -71,9 +75,7 @@ def phrases_of(payload: str, form: str, language: Language) -> list[Phrase]:
     for choice in product(*variants):
         if len(found) == MAX_VARIANTS:
             break
-        found.append(
-            Phrase(payload, choice[head], tuple(choice[i] for i in loose), tuple(choice[i] for i in tail))
-        )
+        found.append(Phrase(payload, choice[head], tuple(choice[i] for i in loose), tuple(choice[i] for i in tail)))
     return found
 
 
@@ -124,9 +126,7 @@ class PhraseIndex:
                 yield from self._prefixes.get(text[:length], ())
 
     @staticmethod
-    def _match(
-        phrase: Phrase, head: int, tokens: Sequence[Token], places: Mapping[str, list[int]]
-    ) -> Match | None:
+    def _match(phrase: Phrase, head: int, tokens: Sequence[Token], places: Mapping[str, list[int]]) -> Match | None:
         if phrase.size == 1:
             return Match(phrase.payload, head, head, head, 1)
         for lemma in (*phrase.loose, *phrase.tail):
@@ -139,7 +139,9 @@ class PhraseIndex:
                 (
                     i
                     for i in sorted(places[lemma], key=lambda i: (abs(i - head), i))
-                    if i not in used and -BEFORE - len(phrase.loose) < i - head <= AFTER and tokens[i].segment == segment
+                    if i not in used
+                    and -BEFORE - len(phrase.loose) < i - head <= AFTER
+                    and tokens[i].segment == segment
                     and not _crosses(tokens, i, head)
                 ),
                 None,
@@ -150,7 +152,11 @@ class PhraseIndex:
         last = head
         for lemma in phrase.tail:
             place = next(
-                (i for i in places[lemma] if i not in used and last < i <= last + AFTER and tokens[i].segment == segment),
+                (
+                    i
+                    for i in places[lemma]
+                    if i not in used and last < i <= last + AFTER and tokens[i].segment == segment
+                ),
                 None,
             )
             if place is None:

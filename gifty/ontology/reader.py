@@ -12,13 +12,25 @@ from gifty.ontology.phrases import Match
 from gifty.ontology.text import Token
 
 MAX_TOKENS: Final = 48
-STATE_COST: Final = {heads.FREE: 0.0, heads.MAYBE_DEPENDENT: 0.35, heads.DEPENDENT: 0.75, heads.ATTACHED: 0.55, heads.GOVERNED: 1.3}
+STATE_COST: Final = {
+    heads.FREE: 0.0,
+    heads.MAYBE_DEPENDENT: 0.35,
+    heads.DEPENDENT: 0.75,
+    heads.ATTACHED: 0.55,
+    heads.GOVERNED: 1.3,
+}
 TECHNICAL: Final = frozenset({"auto", "tools_and_parts", "electronics"})
 LOWEST_SCORE: Final = 0.2
 SURE: Final = 0.55
 GOVERNED_MOTIF: Final = 0.75
 MOTIF: Final = 1.0
 MANY_VEHICLES: Final = 2
+FAMILY: Final = 2
+"""Closeness of things for family; above it a partner's alone."""
+WORN: Final = frozenset({"fashion", "beauty"})
+"""Domains whose things for family touch the body; bedding or pots for family offend nobody."""
+GRAVE: Final = frozenset({"adult", "tobacco", "weapon"})
+RIVAL: Final = 0.15
 
 IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
     "no_adult_18plus": ("kids_safe", "family_safe", "office_safe"),
@@ -32,7 +44,9 @@ IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
 """A broken wish that breaks others with it."""
 
 _YEARS: Final = re.compile(r"(?:19[89]|20[0-3])\d")
-_AGE_FROM: Final = re.compile(r"(?<![\d-])(?:от|с)\s+(\d{1,2})\s*(?:-?\s*(?:х|ми|ти))?\s*(лет|года|мес)|(?<![\d.,x×])(\d{1,2})\+(?!\s*\d)\s*(лет|год|мес)?")
+_AGE_FROM: Final = re.compile(
+    r"(?<![\d-])(?:от|с)\s+(\d{1,2})\s*(?:-?\s*(?:х|ми|ти))?\s*(лет|года|мес)|(?<![\d.,x×])(\d{1,2})\+(?!\s*\d)\s*(лет|год|мес)?"
+)
 _AGE_RANGE: Final = re.compile(r"(\d{1,2})\s*-\s*(\d{1,2})\s*(лет|год|мес|years|months)")
 _GROWN: Final = 18
 _YOUNGEST_ADULT: Final = 14
@@ -77,7 +91,7 @@ class Reader:
         self._ontology = ontology
 
     def read(self, title: str, category: str | None = None, description: str = "") -> Reading:
-        """What the product is. The title decides, the category breaks ties, the description only adds hazards and ages."""
+        """What the product is. The title decides, the category breaks ties, the description only adds hazards."""
         ontology = self._ontology
         tokens = ontology.language.tokens(title)[:MAX_TOKENS]
         shelves = self._shelves(category)
@@ -85,7 +99,10 @@ class Reader:
         grammar = heads.parse(tokens, matches, ontology.grammar["packers"], ontology.grammar["empty"])
         candidates = self._candidates(tokens, matches, grammar, shelves)
         best = candidates[0] if candidates and candidates[0].score >= LOWEST_SCORE else None
-        serves = next((c.kind for c in candidates if c.state == heads.GOVERNED and (best is None or c.kind is not best.kind)), None)
+        serves = next(
+            (c.kind for c in candidates if c.state == heads.GOVERNED and (best is None or c.kind is not best.kind)),
+            None,
+        )
         cues = self._cues(tokens, grammar)
         fits_vehicle = self._fits_vehicle(tokens, title, best.kind if best else None, shelves)
         evidence: list[str] = []
@@ -145,9 +162,7 @@ class Reader:
         return [
             match
             for match in found
-            if not any(
-                other.payload == match.payload and match.end < other.start <= match.end + 4 for other in turned
-            )
+            if not any(other.payload == match.payload and match.end < other.start <= match.end + 4 for other in turned)
         ]
 
     def _candidates(
@@ -164,7 +179,9 @@ class Reader:
             if match.start != match.head and tokens[match.start].script == "en":
                 state = grammar.states[match.head]
             score = 1.0 + 0.13 * (match.size - 1) - STATE_COST[state]
-            score -= 0.22 * min(head.segment, 3) + 0.018 * match.head + 0.03 * (match.end - match.start + 1 - match.size)
+            score -= (
+                0.22 * min(head.segment, 3) + 0.018 * match.head + 0.03 * (match.end - match.start + 1 - match.size)
+            )
             if grammar.unknown_before[match.head] and match.size == 1:
                 score -= 0.25
             if domains:
@@ -182,7 +199,7 @@ class Reader:
     def _confidence(best: _Candidate, candidates: Sequence[_Candidate], grammar: heads.Grammar) -> float:
         confidence = min(0.95, 0.45 + 0.45 * best.score)
         rival = next((c for c in candidates if c.kind.id != best.kind.id and c.match.head != best.match.head), None)
-        if rival is not None and best.score - rival.score < 0.15 and rival.kind.role != best.kind.role:  # noqa: PLR2004
+        if rival is not None and best.score - rival.score < RIVAL and rival.kind.role != best.kind.role:
             confidence -= 0.15
         if grammar.unknown_before[best.match.head]:
             confidence -= 0.15
@@ -196,9 +213,7 @@ class Reader:
                 found[cue.id] = cue
         return tuple(found.values())
 
-    def _fits_vehicle(
-        self, tokens: Sequence[Token], title: str, kind: Kind | None, shelves: Sequence[Shelf]
-    ) -> bool:
+    def _fits_vehicle(self, tokens: Sequence[Token], title: str, kind: Kind | None, shelves: Sequence[Shelf]) -> bool:
         on_auto_shelf = any("auto" in shelf.domains for shelf in shelves)
         if kind is not None and kind.domain not in TECHNICAL:
             return False
@@ -225,7 +240,10 @@ class Reader:
 
     @staticmethod
     def _interests(
-        kind: Kind | None, motifs: Mapping[str, float], franchises: Sequence[Franchise], cues: Sequence[Cue],
+        kind: Kind | None,
+        motifs: Mapping[str, float],
+        franchises: Sequence[Franchise],
+        cues: Sequence[Cue],
         shelves: Sequence[Shelf],
     ) -> dict[str, float]:
         interests: dict[str, float] = dict(kind.interests) if kind is not None else {}
@@ -265,18 +283,13 @@ class Reader:
         self, kind: Kind | None, gender: str, ages: tuple[int, int], cues: Sequence[Cue], description: str
     ) -> frozenset[str]:
         breaks = set(kind.breaks) if kind is not None else set()
-        for cue in cues:
+        for cue in (*cues, *self._described_hazards(description)):
             breaks |= cue.breaks
-        if description:
-            for match in self._ontology.cue_forms.find(self._ontology.language.tokens(description)):
-                cue = self._ontology.cues[match.payload]
-                if cue.group == "hazard" and cue.id in {"adult", "tobacco", "weapon"}:
-                    breaks |= cue.breaks
-        if kind is not None:
-            if kind.closeness >= 2:  # noqa: PLR2004
-                breaks |= {"no_very_personal", "office_safe"}
-            if kind.closeness == 3:  # noqa: PLR2004
-                breaks |= {"no_intimate"}
+        closeness = 0 if kind is None else kind.closeness
+        if kind is not None and closeness >= FAMILY and kind.domain in WORN:
+            breaks |= {"no_very_personal", "office_safe"}
+        if closeness > FAMILY:
+            breaks.add("no_intimate")
         if gender != "any":
             breaks.add("gender_neutral")
         if ages[0] >= _GROWN:
@@ -285,6 +298,13 @@ class Reader:
             breaks.update(IMPLIED.get(tag, ()))
         breaks.discard("romantic_ok")
         return frozenset(breaks)
+
+    def _described_hazards(self, description: str) -> list[Cue]:
+        """The gravest hazards, which count even when only the description names them."""
+        if not description:
+            return []
+        found = self._ontology.cue_forms.find(self._ontology.language.tokens(description))
+        return [self._ontology.cues[match.payload] for match in found if match.payload in GRAVE]
 
 
 def stated_ages(title: str) -> tuple[int, int] | None:

@@ -10,21 +10,26 @@ import pymorphy3
 import Stemmer
 
 CACHED_WORDS: Final = 65_536
+MOST_LEMMAS: Final = 4
 MAX_TEXT: Final = 4_000
 """Characters of one text that are looked at; the rest of a longer text is ignored."""
 
 PREPOSITIONS: Final = frozenset(
-    "для к ко от с со из на под в во без за над по при о об около вокруг против через между до после "
-    "for with of to from in on under without by at as like and".split()
-)
-GOVERNING: Final = frozenset("для под к ко for to of".split())
+    {
+        "для", "к", "ко", "от", "с", "со", "из", "на", "под", "в", "во", "без", "за", "над", "по", "при", "о", "об",
+        "около", "вокруг", "против", "через", "между", "до", "после", "for", "with", "of",
+        "to", "from", "in", "on", "under",
+        "without", "by", "at", "as", "like", "and",
+    }
+)  # fmt: skip
+GOVERNING: Final = frozenset({"для", "под", "к", "ко", "for", "to", "of"})
 """Prepositions after which a noun names what the product serves, not what it is."""
 
 _WORD: Final = re.compile(r"[a-zа-я]+(?:['’][a-zа-я]+)*|\d+(?:[.,]\d+)?\+?|[.,;:!?|/()\[\]«»\"+&%№-]")
 _LOOKALIKE: Final = str.maketrans("aceopxyktmhb", "асеорхукtмнв")
 _CYRILLIC: Final = re.compile(r"[а-я]")
 _LATIN: Final = re.compile(r"[a-z]")
-_BREAKS: Final = frozenset(".,;:!?|()[]«»\"")
+_BREAKS: Final = frozenset('.,;:!?|()[]«»"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +124,20 @@ class Language:
         if text[0].isdigit():
             return Word((text,), noun=False, adjective=False, nominative=True, genitive=False, known=True)
         if not _CYRILLIC.search(text):
-            return Word((self._english.stemWord(text),), noun=True, adjective=False, nominative=True, genitive=False, known=False)
+            return Word(
+                (self._english.stemWord(text),),
+                noun=True,
+                adjective=False,
+                nominative=True,
+                genitive=False,
+                known=False,
+            )
         lemmas: list[str] = []
         noun = adjective = nominative = genitive = known = False
         for parse in self._russian.parse(text)[:12]:
             tag = parse.tag
             lemma = parse.normal_form.replace("ё", "е")
-            if lemma not in lemmas and len(lemmas) < 4:
+            if lemma not in lemmas and len(lemmas) < MOST_LEMMAS:
                 lemmas.append(lemma)
             is_noun = "NOUN" in tag and "Surn" not in tag and "Name" not in tag
             noun |= is_noun
@@ -150,6 +162,4 @@ def _scripts(piece: str) -> list[tuple[str, str]]:
     mended = piece.translate(_LOOKALIKE)
     if not _LATIN.search(mended):
         return [(mended, "ru")]
-    return [
-        (part, "ru" if _CYRILLIC.search(part) else "en") for part in re.findall(r"[a-z]+|[а-я]+", piece)
-    ]
+    return [(part, "ru" if _CYRILLIC.search(part) else "en") for part in re.findall(r"[a-z]+|[а-я]+", piece)]

@@ -17,13 +17,15 @@ def run() -> list[dict[str, Any]]:
     for name, theirs in figures.items():
         rows.append(
             {
-                "name": "Relevance: nDCG@10", "value": round(ours.ndcg, 3), "unit": "", "baseline": round(theirs.ndcg, 3),
+                "name": "Relevance: nDCG@10", "value": round(ours.ndcg, 3), "unit": "",
+                "baseline": round(theirs.ndcg, 3),
                 "baseline_name": name, "ratio": round(ours.ndcg / max(theirs.ndcg, 1e-9), 2), "goal": 0.6,
             }
         )  # fmt: skip
         rows.append(
             {
-                "name": "Relevance: P@10", "value": round(ours.precision, 3), "unit": "", "baseline": round(theirs.precision, 3),
+                "name": "Relevance: P@10", "value": round(ours.precision, 3), "unit": "",
+                "baseline": round(theirs.precision, 3),
                 "baseline_name": name, "ratio": round(ours.precision / max(theirs.precision, 1e-9), 2), "goal": 0.7,
             }
         )  # fmt: skip

@@ -2,9 +2,9 @@
 
     python tests/bench/relevance/evaluate.py PRODUCTS.csv [--lists]
 
-Gifty answers through its real service over PostgreSQL. nDCG@10 gains are the grades (3, 2, 1; anything else 0) and its ideal comes
-from the judgements; P@10 counts grades 2 and 3; a broken wish is a grade of -1, a price more than 10 % over the budget, the wrong
-gender, or a wish tag that the product's profile breaks.
+Gifty answers through its real service over PostgreSQL. nDCG@10 gains are the grades (3, 2, 1; anything else 0), its ideal
+comes from the judgements; P@10 counts grades 2 and 3; a broken wish is a grade of -1, a price over 110 % of the budget,
+the wrong gender, or a wish tag that the product's profile breaks.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def load_products(path: Path) -> list[Product]:
     """The products of the export."""
     with path.open(encoding="utf-8") as lines:
         return [
-            Product(row["product_id"], row["title"], row["category"], float(row["price_rub"])) for row in csv.DictReader(lines)
+            Product(row["product_id"], row["title"], row["category"], float(row["price_rub"]))
+            for row in csv.DictReader(lines)
         ]
 
 
@@ -129,7 +130,9 @@ def words_of(brief: Mapping[str, Any]) -> str:
     return " ".join(parts).replace("_", " ")
 
 
-def measure(lists: Mapping[str, Sequence[str]], products: Mapping[str, Product], breaks: Callable[[dict[str, Any], str], bool]) -> Scores:
+def measure(
+    lists: Mapping[str, Sequence[str]], products: Mapping[str, Product], breaks: Callable[[dict[str, Any], str], bool]
+) -> Scores:
     """The figures of ranked lists of product ids by brief."""
     grades = load_judgements()
     ndcg: list[float] = []
@@ -142,7 +145,8 @@ def measure(lists: Mapping[str, Sequence[str]], products: Mapping[str, Product],
         ndcg.append(_dcg(gains) / ideal if ideal else 0.0)
         good += sum(judged.get(product, 0) >= GOOD for product in top)
         broken += sum(
-            judged.get(product, 0) < 0 or _too_dear(brief, products[product]) or breaks(brief, product) for product in top
+            judged.get(product, 0) < 0 or _too_dear(brief, products[product]) or breaks(brief, product)
+            for product in top
         )
         places += TOP
     return Scores(sum(ndcg) / len(ndcg), good / places, broken, places)
@@ -235,7 +239,9 @@ async def gifty(path: Path) -> tuple[dict[str, list[str]], Callable[[dict[str, A
     ontology = load_ontology()
     async with database_with(path, ontology) as (database, product_of):
         service = RecommendationService(
-            ontology=ontology, knowledge=load_knowledge(ontology), candidates=CandidateService(CandidateRepository(database))
+            ontology=ontology,
+            knowledge=load_knowledge(ontology),
+            candidates=CandidateService(CandidateRepository(database)),
         )
         lists = {}
         for brief in load_briefs():
