@@ -14,12 +14,36 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import orjson
+import uvloop
 from aiohttp import web
+from marshmallow import Schema, fields
+
+from gifty.core.clock import SystemClock
+from gifty.core.http import HttpSettings, Readiness, Runner, install
+from gifty.core.http.answers import answer, json_answer
+from gifty.core.http.endpoint import Limit, endpoint, query_of
+from gifty.core.logs import logging_to
+from gifty.core.metrics import Metrics
 
 _CONNECTIONS: Final = 32
 _SECONDS: Final = 3.0
 _ROUNDS: Final = 3
 _READY_SECONDS: Final = 15.0
+
+
+class Hello(Schema):
+    """The answer."""
+
+    message = fields.String()
+    items = fields.List(fields.Integer())
+
+
+class SearchQuery(Schema):
+    """A query that is validated."""
+
+    query = fields.String(required=True)
+    limit = fields.Integer(load_default=20)
 
 
 def run() -> list[dict[str, Any]]:
@@ -58,7 +82,6 @@ def _row(name: str, value: float, baseline: float, goal: float | None) -> dict[s
 
 async def _bare(port: int) -> None:
     """aiohttp and nothing else."""
-    import orjson
 
     async def hello(_request: web.Request) -> web.StreamResponse:
         return web.Response(
@@ -74,21 +97,6 @@ async def _bare(port: int) -> None:
 
 async def _full(port: int) -> None:
     """The HTTP core with everything on: limits, CORS, log, measures, deadline, security headers."""
-    from marshmallow import Schema, fields
-
-    from gifty.core.clock import SystemClock
-    from gifty.core.http import HttpSettings, Readiness, Runner, install
-    from gifty.core.http.answers import answer, json_answer
-    from gifty.core.http.endpoint import Limit, endpoint, query_of
-    from gifty.core.metrics import Metrics
-
-    class Hello(Schema):
-        message = fields.String()
-        items = fields.List(fields.Integer())
-
-    class SearchQuery(Schema):
-        query = fields.String(required=True)
-        limit = fields.Integer(load_default=20)
 
     @endpoint("GET", "/api/hello", tag="Bench", summary="Hello", answers={200: Hello})
     async def hello(_request: web.Request) -> web.StreamResponse:
@@ -113,10 +121,6 @@ async def _full(port: int) -> None:
 
 
 def _serve(start: Callable[[int], Any], port: int) -> None:
-    import uvloop
-
-    from gifty.core.logs import logging_to
-
     async def main() -> None:
         await start(port)
         await asyncio.Event().wait()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gifty.core.http.route import Route
+from gifty.core.http.plan import Plan
 
 
 class Exchange:
@@ -15,13 +15,13 @@ class Exchange:
     query: dict[str, Any] | None = None
     body: Any = None
     path: dict[str, Any] | None = None
-    rate_limit: tuple[str, str] | None = None
+    rate_limit: str | None = None
     effect = False
     expired = False
 
-    def __init__(self, request_id: str, route: Route | None, started: float) -> None:
+    def __init__(self, request_id: str, plan: Plan, started: float) -> None:
         self.request_id = request_id
-        self.route = route
+        self.plan = plan
         self.started = started
 
 

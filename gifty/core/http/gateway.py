@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Iterable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 from multidict import istr
@@ -26,8 +26,8 @@ from gifty.core.http.idempotency.models import StoredAnswer
 from gifty.core.http.idempotency.requests import keyed_request, replay, stored
 from gifty.core.http.idempotency.service import IDEMPOTENCY
 from gifty.core.http.measures import HttpMeasures
-from gifty.core.http.rate_limits import Decision, Limiter, Rule
-from gifty.core.http.reading import BodyReader, PathReader, QueryReader
+from gifty.core.http.plan import NO_STORE, Plan
+from gifty.core.http.rate_limits import Decision, Limiter
 from gifty.core.http.route import UNSAFE, Handler, Route, route_of
 from gifty.core.http.security import CrossSiteGuard, security_headers
 from gifty.core.http.settings import HttpSettings
@@ -38,40 +38,7 @@ _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _REQUEST_ID: Final = istr("X-Request-ID")
 _RATE_LIMIT: Final = istr("RateLimit")
 _RATE_LIMIT_POLICY: Final = istr("RateLimit-Policy")
-_NO_STORE: Final = "no-store"
-_NO_CACHE: Final = "no-cache"
 _FAILURE: Final = 400
-
-
-class _Plan:
-    """What has to be done for the requests of one route, worked out once."""
-
-    __slots__ = ("body", "cache", "counted", "label", "path", "query", "route", "rules", "seconds", "statuses")
-
-    def __init__(self, route: Route | None, settings: HttpSettings, *, label: str, counted: bool) -> None:
-        self.route = route
-        self.label = label
-        self.counted = counted
-        self.query: QueryReader | None = None
-        self.path: PathReader | None = None
-        self.body: BodyReader | None = None
-        self.seconds: float | None = settings.request_seconds
-        self.cache = _NO_CACHE
-        self.rules: tuple[Rule, ...] = (Rule(settings.limits),)
-        self.statuses: frozenset[int] | None = None
-        if route is None:
-            return
-        self.cache = route.cache or (_NO_CACHE if route.etag else _NO_STORE)
-        self.statuses = route.statuses
-        self.seconds = None if route.streams else route.seconds or settings.request_seconds
-        if route.limits:
-            self.rules = (Rule(route.limits, f"{route.method} {route.path} "), *self.rules)
-        if route.query is not None:
-            self.query = QueryReader(route.query)
-        if route.has_path_values:
-            self.path = PathReader(route.parameters)
-        if route.body is not None:
-            self.body = BodyReader(route.body, route.body_limit or settings.body_limit, settings.body_seconds)
 
 
 class Gateway:
@@ -98,10 +65,10 @@ class Gateway:
         self._guard = CrossSiteGuard(settings)
         self._headers = security_headers(production=settings.production)
         self._access = AccessLog(settings.access_lines_per_second)
-        self._plans: dict[Any, _Plan] = {}
-        self._unmatched = _Plan(None, settings, label="unmatched", counted=True)
+        self._plans: dict[Any, Plan] = {}
+        self._unmatched = Plan(None, settings, label="unmatched", counted=True)
         self._ids = itertools.count(1)
-        self._id_prefix = f"req_{secrets.token_hex(5)}"
+        self._id_prefix = f"req_{secrets.token_hex(5)}_"
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -109,7 +76,7 @@ class Gateway:
         started = self._now()
         match = request.match_info
         plan = self._plans.get(match.handler) or self._make_plan(match)
-        exchange = Exchange(self._request_id(request), plan.route, started)
+        exchange = Exchange(self._request_id(request), plan, started)
         request[EXCHANGE] = exchange
         self._deadlines.enter(exchange, plan.seconds)
         try:
@@ -144,32 +111,47 @@ class Gateway:
             return
         headers[_REQUEST_ID] = exchange.request_id
         if exchange.rate_limit is not None:
-            headers[_RATE_LIMIT], headers[_RATE_LIMIT_POLICY] = exchange.rate_limit
+            headers[_RATE_LIMIT] = exchange.rate_limit
+            headers[_RATE_LIMIT_POLICY] = exchange.plan.rules[0].policy
         if hdrs.CACHE_CONTROL not in headers:
-            plan = self._plans.get(request.match_info.handler, self._unmatched)
-            headers[hdrs.CACHE_CONTROL] = plan.cache if response.status < _FAILURE else _NO_STORE
+            headers[hdrs.CACHE_CONTROL] = exchange.plan.cache if response.status < _FAILURE else NO_STORE
         if self._cors is not None:
             headers.add(hdrs.VARY, hdrs.ORIGIN)
             if hdrs.ORIGIN in request.headers:
                 await self._cors.complete(request, response)
 
-    async def _answer(
-        self, request: web.Request, handler: Handler, plan: _Plan, exchange: Exchange
-    ) -> web.StreamResponse:
-        method = request.method
-        if method == hdrs.METH_OPTIONS and not (self._cors is not None and is_preflight(request)):
-            return _options(request)
-        route = plan.route
-        if self._limiter is not None and plan.counted and method != hdrs.METH_OPTIONS:
+    def _answer(
+        self, request: web.Request, handler: Handler, plan: Plan, exchange: Exchange
+    ) -> Awaitable[web.StreamResponse]:
+        """Not a coroutine itself: a plain route pays for no layer that it does not need."""
+        if request.method == hdrs.METH_OPTIONS:
+            return handler(request) if self._cors is not None and is_preflight(request) else _options(request)
+        if self._limiter is not None and plan.counted:
             decision = self._limiter.hit(self._addresses.client_of(request).group, plan.rules, exchange.started)
-            wait, state = decision if type(decision) is Decision else await cast("Awaitable[Decision]", decision)
-            exchange.rate_limit = state, plan.rules[0].policy
-            if wait:
-                self._measures.refused += 1
-                raise TooManyRequests("too many requests; slow down", retry_after=wait)
+            if not isinstance(decision, tuple):
+                return self._answer_later(decision, request, handler, plan, exchange)
+            self._obey(decision, exchange)
+        return handler(request) if plan.is_plain else self._answer_fully(request, handler, plan, exchange)
+
+    async def _answer_later(
+        self, asked: Awaitable[Decision], request: web.Request, handler: Handler, plan: Plan, exchange: Exchange
+    ) -> web.StreamResponse:
+        self._obey(await asked, exchange)
+        return await self._answer_fully(request, handler, plan, exchange)
+
+    def _obey(self, decision: Decision, exchange: Exchange) -> None:
+        wait, exchange.rate_limit = decision
+        if wait:
+            self._measures.refused += 1
+            raise TooManyRequests("too many requests; slow down", retry_after=wait)
+
+    async def _answer_fully(
+        self, request: web.Request, handler: Handler, plan: Plan, exchange: Exchange
+    ) -> web.StreamResponse:
+        route = plan.route
         if route is None:
             return await handler(request)
-        if method in UNSAFE:
+        if request.method in UNSAFE:
             self._guard.check(request)
         if plan.path is not None:
             exchange.path = plan.path.read(request)
@@ -185,7 +167,7 @@ class Gateway:
         return with_tag(request, response, route.etag) if route.etag else response
 
     async def _once(
-        self, request: web.Request, handler: Handler, plan: _Plan, route: Route, raw: Any
+        self, request: web.Request, handler: Handler, plan: Plan, route: Route, raw: Any
     ) -> web.StreamResponse:
         exchange = request[EXCHANGE]
         keyed = keyed_request(
@@ -241,27 +223,27 @@ class Gateway:
         given = request.headers.get(_REQUEST_ID)
         if given is not None and _GIVEN_ID.fullmatch(given):
             return given
-        return f"{self._id_prefix}{next(self._ids):06x}"
+        return f"{self._id_prefix}{next(self._ids)}"
 
-    def _make_plan(self, match: web.UrlMappingMatchInfo) -> _Plan:
+    def _make_plan(self, match: web.UrlMappingMatchInfo) -> Plan:
         if match.http_exception is not None:
             return self._unmatched
         route = route_of(match.handler)
         resource = match.route.resource
         label = route.path if route else "" if resource is None else resource.canonical
         counted = route.counted if route else not isinstance(resource, web.StaticResource)
-        plan = self._plans[match.handler] = _Plan(route, self._settings, label=label, counted=counted)
+        plan = self._plans[match.handler] = Plan(route, self._settings, label=label, counted=counted)
         return plan
 
 
-def _overdue(plan: _Plan) -> Unavailable:
+def _overdue(plan: Plan) -> Unavailable:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
     return Unavailable(f"this took longer than {plan.seconds:g} s and was given up")
 
 
-def _options(request: web.Request) -> web.StreamResponse:
+async def _options(request: web.Request) -> web.StreamResponse:
     missed = request.match_info.http_exception
     if isinstance(missed, web.HTTPMethodNotAllowed):
         allowed = missed.allowed_methods

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Awaitable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from gifty.core.http.route import Limit
 
 _FIRST_SIZE: Final = 8
 
 
-class Decision(NamedTuple):
-    """After how many seconds the request may pass (0: now), and what to say about its limits."""
-
-    wait: float
-    state: str
+# After how many seconds a request may pass (0: now), and what to say about its limits.
+Decision: TypeAlias = tuple[float, str]
 
 
 class Rule:
@@ -25,10 +22,10 @@ class Rule:
 
     def __init__(self, limits: Sequence[Limit], scope: str = "") -> None:
         self.scope = scope
-        self.limits = tuple(limits)
-        self.longest = max(limit.seconds for limit in limits)
-        self.policy = ", ".join(f"{name_of(limit)};q={limit.requests};w={limit.seconds}" for limit in limits)
-        self.spans = tuple((limit.requests, float(limit.seconds), f"{name_of(limit)};r=") for limit in limits)
+        self.limits = tuple(sorted(limits, key=lambda limit: -limit.seconds))
+        self.longest = self.limits[0].seconds
+        self.policy = ", ".join(f"{name_of(limit)};q={limit.requests};w={limit.seconds}" for limit in self.limits)
+        self.spans = tuple((limit.requests, float(limit.seconds), f"{name_of(limit)};r=") for limit in self.limits)
 
 
 class Limiter(Protocol):
@@ -61,23 +58,27 @@ class _Caller:
         wait = 0.0
         for index, (requests, seconds, _) in enumerate(self.spans):
             start = starts[index]
-            horizon = now - seconds
-            while start < end and times[start & mask] <= horizon:
+            if start < end and times[start & mask] <= now - seconds:
                 start += 1
-            starts[index] = start
+                while start < end and times[start & mask] <= now - seconds:
+                    start += 1
+                starts[index] = start
             if end - start >= requests:
-                wait = max(wait, times[(end - requests) & mask] - horizon)
+                wait = max(wait, times[(end - requests) & mask] + seconds - now)
         return wait
 
     def record(self, now: float) -> None:
         """One request passes. Call `wait` first."""
-        if self.end - min(self.starts) > self.mask:
+        end = self.end
+        # The longest window comes first, so its start is the oldest time that is still needed.
+        if end - self.starts[0] > self.mask:
             self._grow()
-        self.times[self.end & self.mask] = now
-        self.end += 1
+            end = self.end
+        self.times[end & self.mask] = now
+        self.end = end + 1
 
     def _grow(self) -> None:
-        first = min(self.starts)
+        first = self.starts[0]
         held = array("d", [self.times[index & self.mask] for index in range(first, self.end)])
         self.mask = 2 * self.mask + 1
         held.extend([0.0] * (self.mask + 1 - len(held)))
@@ -92,7 +93,7 @@ class _Caller:
         for index, (requests, seconds, name) in enumerate(self.spans):
             start = starts[index]
             more = int(times[start & mask] + seconds - now) + 1 if start < end else 0
-            said += f"{name}{requests - end + start};t={more}, "
+            said = f"{said}{name}{requests - end + start};t={more}, "
         return said[:-2]
 
     def is_idle(self, now: float) -> bool:
@@ -116,23 +117,24 @@ class LocalLimiter:
     def hit(self, caller: str, rules: Sequence[Rule], now: float) -> Decision:
         """As `Limiter.hit`."""
         rule = rules[0]
-        first = self._callers.get(rule.scope + caller) or self._meet(rule.scope + caller, rule, now)
+        key = rule.scope + caller
+        first = self._callers.get(key) or self._meet(key, rule, now)
         wait = first.wait(now)
-        if len(rules) == 1 and not wait:
+        if len(rules) > 1:
+            wait = self._hit_others(caller, rules[1:], now, wait)
+        if not wait:
             first.record(now)
-            return Decision(0.0, first.state(now))
+        return wait, first.state(now)
+
+    def _hit_others(self, caller: str, rules: Sequence[Rule], now: float, wait: float) -> float:
         others = [
-            self._callers.get(other.scope + caller) or self._meet(other.scope + caller, other, now)
-            for other in rules[1:]
+            self._callers.get(rule.scope + caller) or self._meet(rule.scope + caller, rule, now) for rule in rules
         ]
-        for other in others:
-            wait = max(wait, other.wait(now))
-        if wait:
-            return Decision(wait, first.state(now))
-        first.record(now)
-        for other in others:
-            other.record(now)
-        return Decision(0.0, first.state(now))
+        wait = max(wait, *(other.wait(now) for other in others))
+        if not wait:
+            for other in others:
+                other.record(now)
+        return wait
 
     def _meet(self, key: str, rule: Rule, now: float) -> _Caller:
         if len(self._callers) >= self._capacity:

@@ -59,4 +59,4 @@ class SharedLimiter:
                     said.append(f"{name_of(limit)};r={stats.remaining};t={math.ceil(seconds)}")
                 if not passed:
                     wait = max(wait, seconds, _SHORTEST_WAIT)
-        return Decision(wait, ", ".join(said))
+        return wait, ", ".join(said)
