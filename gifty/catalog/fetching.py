@@ -86,9 +86,9 @@ async def system_lookup(host: str, port: int) -> list[str]:
 class _VettedResolver(AbstractResolver):
     """Hands the connector only addresses that were looked at, so that what was checked is what is connected to."""
 
-    def __init__(self, lookup: Lookup, *, allow_private: bool) -> None:
+    def __init__(self, lookup: Lookup, is_allowed: Callable[[str], bool]) -> None:
         self._lookup = lookup
-        self._allow_private = allow_private
+        self._is_allowed = is_allowed
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -97,7 +97,7 @@ class _VettedResolver(AbstractResolver):
             addresses = await self._lookup(host, port)
         except OSError:
             raise FetchFailed(f"{host} is not known to the name service") from None
-        if not self._allow_private and not all(map(is_public, addresses)):
+        if not all(map(self._is_allowed, addresses)):
             raise FetchRefused(f"{host} is an address inside a private network, which is refused")
         if not addresses:
             raise FetchFailed(f"{host} has no address")
@@ -121,9 +121,14 @@ class Fetcher:
     """Downloads to files. Redirects are followed by hand, each one checked like the first address."""
 
     def __init__(
-        self, *, allow_private: bool = False, limits: Limits | None = None, lookup: Lookup = system_lookup
+        self,
+        *,
+        allow_private: bool = False,
+        limits: Limits | None = None,
+        lookup: Lookup = system_lookup,
+        is_allowed: Callable[[str], bool] = is_public,
     ) -> None:
-        self._allow_private = allow_private
+        self._is_allowed = _anywhere if allow_private else is_allowed
         self._limits = limits or Limits()
         self._lookup = lookup
 
@@ -151,7 +156,7 @@ class Fetcher:
             raise FetchFailed(f"{_shown(url)} cannot be reached: {_why(error)}") from None
 
     def _session(self) -> aiohttp.ClientSession:
-        resolver = _VettedResolver(self._lookup, allow_private=self._allow_private)
+        resolver = _VettedResolver(self._lookup, self._is_allowed)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=2, force_close=True),
             timeout=aiohttp.ClientTimeout(
@@ -173,7 +178,7 @@ class Fetcher:
         if address.user or address.password:
             raise FetchRefused("an address with a user name or password in it is refused")
         # aiohttp does not ask the resolver about hosts that look like addresses already, not even about 127.1.
-        if not self._allow_private and _is_numeric(address.host) and not is_public(address.host):
+        if _is_numeric(address.host) and not self._is_allowed(address.host):
             raise FetchRefused(f"{address.host} is an address inside a private network, which is refused")
         return address
 
@@ -234,6 +239,10 @@ def _location(response: aiohttp.ClientResponse) -> URL:
         return URL(response.headers["Location"])
     except ValueError:
         raise FetchRefused("the redirect leads to no address") from None
+
+
+def _anywhere(_address: str) -> bool:
+    return True
 
 
 def _is_numeric(host: str) -> bool:
