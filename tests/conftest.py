@@ -1,4 +1,4 @@
-"""Real PostgreSQL for every test: one server, one migrated template, one fresh database per test that asks."""
+"""Real PostgreSQL for every test: one server, templates made once, one fresh database per test that asks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from gifty.app import create_app
+from gifty.catalog.importing import ImportRequest
 from gifty.core.database import Database
 from gifty.core.embedded import EmbeddedPostgres
 from gifty.core.migrations import migrate
+from gifty.services import open_services
 from gifty.settings import Settings, load_settings
+from tests.fixtures.data import shared_data
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
+Fill: TypeAlias = Callable[[str], Awaitable[object]]
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 _TEMPLATE_LOCK = 0x74657374
@@ -30,26 +34,46 @@ def _in(dsn: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_dsn(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
-    """The test server, shared by all workers of one run."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of one run share."""
     base = tmp_path_factory.getbasetemp()
-    home = (base if worker_id == "master" else base.parent) / "server"
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def server_dsn(shared_folder: Path) -> Iterator[str]:
+    """The test server, shared by all workers of one run."""
     with asyncio.Runner() as runner:
-        server = EmbeddedPostgres(home, _FAST)
+        server = EmbeddedPostgres(shared_folder / "server", _FAST)
         runner.run(server.start())
         yield server.dsn
         runner.run(server.stop())
 
 
-async def _make_template(dsn: str) -> str:
-    """A database with the shipped schema, made once however many workers ask."""
-    name = "gifty_template"
-    connection = await asyncpg.connect(dsn)
+@pytest.fixture(scope="session")
+def home(shared_folder: Path) -> Path:
+    """A `GIFTY_HOME` for tests that bring their own database; what Gifty caches there is shared."""
+    return shared_folder / "home"
+
+
+def _settings(dsn: str, home: Path) -> Settings:
+    environ = {
+        "GIFTY_HOME": str(home),
+        "DATABASE_URL": dsn,
+        "GIFTY_RATE_LIMIT": "off",
+        "GIFTY_CRAWL_ALLOW_PRIVATE": "on",
+    }
+    return load_settings(environ, dotenv=home / "none")
+
+
+async def _make_template(server_dsn: str, name: str, fill: Fill) -> str:
+    """A database filled once, however many workers ask."""
+    connection = await asyncpg.connect(server_dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _TEMPLATE_LOCK)
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate", name):
             await connection.execute(f"CREATE DATABASE {name}")
-            await migrate(_in(dsn, name))
+            await fill(_in(server_dsn, name))
             await connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE true")
     finally:
         await connection.close()
@@ -57,23 +81,34 @@ async def _make_template(dsn: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def template(server_dsn: str) -> str:
-    """The name of the migrated template database."""
-    return asyncio.run(_make_template(server_dsn))
+def schema_template(server_dsn: str) -> str:
+    """The schema alone."""
+    return asyncio.run(_make_template(server_dsn, "gifty_schema", migrate))
 
 
-@pytest.fixture
-async def empty_dsn(server_dsn: str) -> AsyncIterator[str]:
-    """A database with nothing in it."""
-    async for dsn in _fresh(server_dsn, "template1"):
-        yield dsn
+@pytest.fixture(scope="session")
+def starter_template(server_dsn: str, home: Path) -> str:
+    """What a first start leaves behind: the schema and the starter catalogue."""
+
+    async def start_once(dsn: str) -> None:
+        async with open_services(_settings(dsn, home)):
+            pass
+
+    return asyncio.run(_make_template(server_dsn, "gifty_starter", start_once))
 
 
-@pytest.fixture
-async def dsn(server_dsn: str, template: str) -> AsyncIterator[str]:
-    """A migrated database of this test's own."""
-    async for dsn in _fresh(server_dsn, template):
-        yield dsn
+@pytest.fixture(scope="session")
+def products_template(server_dsn: str, home: Path) -> str:
+    """The same with 4,000 real products on top, read and ready to be found."""
+    products = shared_data("takprodam_products.csv")
+
+    async def import_products(dsn: str) -> None:
+        async with open_services(_settings(dsn, home)) as services:
+            await services.importer.run(ImportRequest(str(products)))
+            await services.scoring.score_all()
+            await services.embedding.catch_up()
+
+    return asyncio.run(_make_template(server_dsn, "gifty_products", import_products))
 
 
 async def _fresh(server_dsn: str, template: str) -> AsyncIterator[str]:
@@ -88,6 +123,34 @@ async def _fresh(server_dsn: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def empty_dsn(server_dsn: str) -> AsyncIterator[str]:
+    """A database with nothing in it."""
+    async for dsn in _fresh(server_dsn, "template1"):
+        yield dsn
+
+
+@pytest.fixture
+async def dsn(server_dsn: str, schema_template: str) -> AsyncIterator[str]:
+    """A migrated database of this test's own."""
+    async for dsn in _fresh(server_dsn, schema_template):
+        yield dsn
+
+
+@pytest.fixture
+async def starter_dsn(server_dsn: str, starter_template: str) -> AsyncIterator[str]:
+    """A database as a first start leaves it."""
+    async for dsn in _fresh(server_dsn, starter_template):
+        yield dsn
+
+
+@pytest.fixture
+async def products_dsn(server_dsn: str, products_template: str) -> AsyncIterator[str]:
+    """A database with 4,000 real products and the starter catalogue."""
+    async for dsn in _fresh(server_dsn, products_template):
+        yield dsn
+
+
+@pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
     """A pool on a fresh migrated database."""
     database = await Database.open(dsn, min_size=1, max_size=4)
@@ -95,25 +158,21 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `GIFTY_HOME` for tests that bring their own database; what Gifty caches there is shared."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.fixture
-def settings(dsn: str, home: Path) -> Settings:
-    """Settings of a development process on this test's database, without rate limits."""
-    environ = {
-        "GIFTY_HOME": str(home),
-        "DATABASE_URL": dsn,
-        "GIFTY_RATE_LIMIT": "off",
-        "GIFTY_CRAWL_ALLOW_PRIVATE": "on",
-    }
-    return load_settings(environ, dotenv=home / "none")
+def settings(starter_dsn: str, home: Path) -> Settings:
+    """Settings of a development process on a database as a first start leaves it, without rate limits."""
+    return _settings(starter_dsn, home)
 
 
 @pytest.fixture
 async def client(settings: Settings, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Client:
-    """A client of the whole application."""
+    """A client of the whole application with the starter catalogue."""
     return await aiohttp_client(create_app(settings))
+
+
+@pytest.fixture
+async def products_client(
+    products_dsn: str, home: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> Client:
+    """A client of the whole application with 4,000 real products."""
+    return await aiohttp_client(create_app(_settings(products_dsn, home)))
