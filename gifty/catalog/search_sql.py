@@ -17,6 +17,8 @@ from gifty.catalog.search_models import GiftFilter, Sort, Space
 
 FUSION_CONSTANT: Final = 60
 """k of reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009)."""
+WORTH: Final = 0.1
+"""How much of a gift's score depends on how good a present it is: about six places among equals."""
 RELEVANT: Final = 0.6
 """In lists not sorted by relevance, what the vector alone found leads when at least this near the best similarity."""
 WORD_MATCHES: Final = 400
@@ -143,13 +145,13 @@ def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None)
     # OFFSET 0 keeps the filter behind the index scan, and the inner LIMIT tells the planner how little of it is needed:
     # without them it sorts the whole table by distance.
     return f"""
-        SELECT gift_id, rank, distance FROM (
+        SELECT gift_id, max(rank) AS rank, min(distance) AS distance FROM (
             (SELECT e.gift_id, s.rank, e.distance
              FROM (SELECT gift_id, content_hash, embedding::halfvec({space.dimensions}) <=> {vector} AS distance
                    FROM gift_embeddings WHERE segment = {space.segment}
                    ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan}) e
              CROSS JOIN LATERAL (
-                 SELECT s.rank FROM gift_search s WHERE s.gift_id = e.gift_id AND s.content_hash = e.content_hash AND {where}
+                 SELECT s.rank FROM gift_search s WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where}
                  OFFSET 0) s
              LIMIT {depth})
             UNION ALL
@@ -157,7 +159,7 @@ def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None)
              FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
              WHERE f.space = {space.id} AND {where} AND s.embedding IS NOT NULL
              ORDER BY distance LIMIT {depth})
-        ) found ORDER BY distance, gift_id LIMIT {depth}"""
+        ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT {depth}"""
 
 
 def listing(question: Question) -> tuple[str, list[Any]]:
@@ -287,7 +289,7 @@ def _fused(question: Question) -> str:
             f"1::float8 / ({FUSION_CONSTANT} + position) AS share FROM lexical"
         )
     return f"""fused AS MATERIALIZED (
-        SELECT gift_id, sum(share) * (0.7 + 0.3 * max(rank)::float8) AS score, min(distance) AS distance, bool_or(by_word) AS by_word
+        SELECT gift_id, sum(share) * ({1 - WORTH} + {WORTH} * max(rank)::float8) AS score, min(distance) AS distance, bool_or(by_word) AS by_word
         FROM ({" UNION ALL ".join(legs)}) legs GROUP BY gift_id)"""
 
 
