@@ -18,6 +18,7 @@ from gifty.catalog.importing import ImportRequest
 from gifty.core.database import Database
 from gifty.core.embedded import EmbeddedPostgres
 from gifty.core.migrations import migrate
+from gifty.ontology.loader import Ontology, load_ontology
 from gifty.services import open_services
 from gifty.settings import Settings, load_settings
 from tests.fixtures.data import shared_data
@@ -158,6 +159,18 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def ontology(home: Path) -> Ontology:
+    """The shipped knowledge, read once."""
+    return load_ontology(cache=home / "cache")
+
+
+@pytest.fixture
+def known_ontology(ontology: Ontology, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares each application of a test run the second that reading the knowledge takes."""
+    monkeypatch.setattr("gifty.services.load_ontology", lambda **_options: ontology)
+
+
 @pytest.fixture
 def settings(starter_dsn: str, home: Path) -> Settings:
     """Settings of a development process on a database as a first start leaves it, without rate limits."""
@@ -165,14 +178,19 @@ def settings(starter_dsn: str, home: Path) -> Settings:
 
 
 @pytest.fixture
-async def client(settings: Settings, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Client:
+async def client(
+    settings: Settings, known_ontology: None, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> Client:
     """A client of the whole application with the starter catalogue."""
     return await aiohttp_client(create_app(settings))
 
 
 @pytest.fixture
 async def products_client(
-    products_dsn: str, home: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+    products_dsn: str,
+    home: Path,
+    known_ontology: None,
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]],
 ) -> Client:
     """A client of the whole application with 4,000 real products."""
     return await aiohttp_client(create_app(_settings(products_dsn, home)))
