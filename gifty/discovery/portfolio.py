@@ -19,12 +19,14 @@ SAME_INTEREST: Final = 0.985
 NEAR_DUPLICATE: Final = 0.55
 ALIKE: Final = 0.5
 """Jaccard likeness of title words from which two gifts count as nearly the same."""
+COMPARABLE: Final = 0.3
+"""A real product of this share of the best idea's score is preferred to any idea."""
 STRONG: Final = 0.55
 
 
 def assemble(brief: Brief, ranked: Sequence[Ranked], size: int) -> list[tuple[Ranked, str]]:
     """`size` gifts with their slots, by maximal marginal relevance over kind, franchise, interest and title."""
-    pool = list(ranked[:POOL])
+    pool = _products_first(ranked, size)[:POOL]
     words = {one.candidate.gift_id: frozenset(fold(one.candidate.title).split()) for one in pool}
     kinds: Counter[str | None] = Counter()
     franchises: Counter[str] = Counter()
@@ -42,6 +44,14 @@ def assemble(brief: Brief, ranked: Sequence[Ranked], size: int) -> list[tuple[Ra
         if best.interests:
             interests[best.interests[0]] += 1
     return [(one, slot_of(brief, one, position)) for position, one in enumerate(chosen)]
+
+
+def _products_first(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
+    """Real products alone when enough of them compare with the best idea; otherwise ideas fill in among them."""
+    best_idea = max((one.score for one in ranked if one.candidate.is_idea), default=0.0)
+    products = [one for one in ranked if not one.candidate.is_idea]
+    comparable = [one for one in products if one.score >= COMPARABLE * best_idea]
+    return products if len(comparable) >= size else list(ranked)
 
 
 def _marginal(

@@ -27,7 +27,6 @@ CHEAP: Final = 300.0
 DEAR: Final = 15_000.0
 TOO_CLOSE: Final = 0.7
 CHILD: Final = 14
-IDEA: Final = 0.8
 THEME_ELSEWHERE: Final = {
     "theme:christmas": 0.35, "theme:halloween": 0.45, "mood:wedding": 0.35, "mood:romantic": 0.6,
     "mood:creepy": 0.6, "mood:funny": 0.9,
@@ -124,8 +123,6 @@ class Ranker:
         score = relevance * candidate.giftability**GIFT_POWER * apt * price * self._whom(brief, candidate)
         score *= self._shared(brief, candidate, float(kinds.shared[row]) if row is not None else 1.0)
         score *= self._moods(brief, candidate) * self._wished(quiz, candidate)
-        if candidate.is_idea:
-            score *= IDEA
         score *= 0.85 + 0.3 * candidate.quality
         if brief.avoided and self._is_avoided(brief, candidate):
             score *= AVOIDED

@@ -21,7 +21,8 @@ PART_CAP: Final = 0.08
 NAMED_MOTIF: Final = 0.5
 TRADE_PACK: Final = 20
 BULK_PACK: Final = 50
-ADULT: Final = 14
+IDEA: Final = 0.7
+"""Ideas stand behind products of their kind, so that they never take the place of something one can buy."""
 EVERY_AGE: Final = 60.0
 """A range of this many years suits practically anybody."""
 SHORTEST_TITLE: Final = 12
@@ -46,7 +47,7 @@ class RulesScorer:
         reading = self._reader.read(title, gift.category, gift.description)
         tokens = self._ontology.language.tokens(title)
         quality = _quality(gift, reading, tokens)
-        giftability = _giftability(reading) * (0.85 + 0.15 * quality)
+        giftability = _giftability(reading) * (0.85 + 0.15 * quality) * (IDEA if gift.is_idea else 1.0)
         return GiftProfile(
             gift_id=gift.id,
             model=self.model,
