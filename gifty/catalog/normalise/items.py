@@ -54,8 +54,17 @@ def check(raw: RawItem, entry: Entry) -> Candidate | Reject:
     try:
         return _checked(raw, entry)
     except _Bad as bad:
-        identity = clean(raw.external_id or "", _MAX_EXTERNAL_ID) or None
-        return Reject(entry.line, identity, bad.field, bad.reason, excerpt(bad.value) or None)
+        return Reject(entry.line, _identity(raw), bad.field, bad.reason, excerpt(bad.value) or None)
+
+
+def _identity(raw: RawItem) -> str | None:
+    """What the item would be known by: its id, or its link where the source gives no ids."""
+    if raw.external_id:
+        return clean(raw.external_id, _MAX_EXTERNAL_ID) or None
+    try:
+        return canonical_url(raw.url or "")[:_MAX_EXTERNAL_ID]
+    except ValueError:
+        return None
 
 
 def _checked(raw: RawItem, entry: Entry) -> Candidate:
