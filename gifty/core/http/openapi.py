@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, cast
 
+import orjson
 from aiohttp import web
 from aiohttp_apispec import docs, json_schema, match_info_schema, querystring_schema, response_schema
 from apispec import APISpec
@@ -20,6 +21,7 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from gifty import __version__
+from gifty.core.http.answers import to_json
 from gifty.core.http.errors import JSON
 from gifty.core.http.route import Handler, Media, Route, route_of
 
@@ -146,7 +148,9 @@ def build_document(app: web.Application) -> dict[str, Any]:
         spec.path(path=path, operations={method: _operation(converter, handler, route)})
     for tag in tags:
         spec.tag({"name": tag, "description": _TAGS[tag]} if tag in _TAGS else {"name": tag})
-    return spec.to_dict()
+    # Defaults of schemas are Python values; the document has JSON's.
+    document: dict[str, Any] = orjson.loads(to_json(spec.to_dict()))
+    return document
 
 
 def undocumented(app: web.Application) -> list[str]:
