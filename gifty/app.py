@@ -30,6 +30,7 @@ from gifty.core.pagination import Cursors
 from gifty.discovery import api as discovery
 from gifty.services import Services, start_services
 from gifty.settings import Settings
+from gifty.web import pages
 
 SERVICES: Final = web.AppKey("services", Services)
 ACTORS: Final = web.AppKey("actors", ActorSystem)
@@ -44,13 +45,15 @@ def create_app(settings: Settings, report: Report = lambda _line: None) -> web.A
     app = web.Application()
     metrics, clock = Metrics(), SystemClock()
     readiness = Readiness(clock)
+    pages.add_pages(app)
     install(
         app,
-        routes=[*catalog.routes, *discovery.routes],
+        routes=[*catalog.routes, *discovery.routes, *pages.routes],
         settings=_http_settings(settings),
         clock=clock,
         metrics=metrics,
         readiness=readiness,
+        error_page=pages.error_page,
     )
 
     async def parts(app: web.Application) -> AsyncIterator[None]:

@@ -24,22 +24,29 @@ _GIFT: Final = ("gift", "rose")
 class Drawings:
     """Which drawing stands in for a missing picture."""
 
-    table: tuple[tuple[str, str, tuple[str, ...]], ...]
+    by_stem: Mapping[str, tuple[str, str]]
 
     def find(self, title: str, category: str | None) -> tuple[str, str]:
-        """Drawing and tone: the first word that begins with a known stem decides."""
+        """Drawing and tone: the first word that begins with a known stem decides, by its longest stem."""
         words = f"{title} {category or ''}".lower().replace("ё", "е")
         for word in _WORD.findall(words):
-            for drawing, tone, stems in self.table:
-                if word.startswith(stems):
-                    return drawing, tone
+            for end in range(len(word), 1, -1):
+                if found := self.by_stem.get(word[:end]):
+                    return found
         return _GIFT
+
+    def by_drawing(self) -> list[tuple[str, str, str]]:
+        """Drawing, tone and the stems in one text: the table as the page's script reads it."""
+        stems: dict[tuple[str, str], list[str]] = {}
+        for stem, drawing in self.by_stem.items():
+            stems.setdefault(drawing, []).append(stem)
+        return [(*drawing, " ".join(found)) for drawing, found in stems.items()]
 
 
 def load_drawings(file: Path = FILE) -> Drawings:
     """Reads the table."""
     listed = tomllib.loads(file.read_text("utf-8"))["drawing"]
-    return Drawings(tuple((one["id"], one["tone"], tuple(one["stems"])) for one in listed))
+    return Drawings({stem: (one["id"], one["tone"]) for one in listed for stem in one["stems"]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +85,7 @@ def card_of(gift: Mapping[str, Any], texts: Texts, drawings: Drawings) -> Card:
     price, currency = gift.get("price"), gift.get("currency") or "RUB"
     shown = said["no_price"] if price is None else texts.money(price, currency)
     old, merchant = gift.get("old_price"), gift.get("merchant")
-    if is_idea:
-        go = said["search"]
-    else:
-        go = said["open_at"].format(merchant) if merchant else said["open"]
+    shop = said["open_at"].format(merchant) if merchant else said["open"]
     promotions = gift.get("promotions") or ()
     return Card(
         gift_id=gift["gift_id"],
@@ -92,7 +96,7 @@ def card_of(gift: Mapping[str, Any], texts: Texts, drawings: Drawings) -> Card:
         tone=tone,
         price=said["idea_price"].format(shown) if is_idea and price is not None else shown,
         old_price=texts.money(old, currency) if old and price is not None and old > price else "",
-        go=go,
+        go=said["search"] if is_idea else shop,
         is_idea=is_idea,
         reasons=tuple((gift.get("reasons") or ())[:MOST_REASONS]),
         coupon=_coupon(promotions[0], texts) if promotions else None,

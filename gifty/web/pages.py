@@ -32,6 +32,7 @@ PATIENCE_SECONDS: Final = 2.0
 _HTML: Final = Media("text/html", "A page")
 _FRESH: Final = "private, no-cache"
 _TROUBLE: Final[Mapping[int, str]] = {404: "", 405: "wrong_", 422: "wrong_", 400: "wrong_", 429: "busy_", 503: "away_"}
+_FOR_PROGRAMS: Final = ("/api/", "/internal/", "/assets/")
 _ROBOTS: Final = "User-agent: *\nDisallow: /api/\nDisallow: /internal/\nDisallow: /*?\n"
 
 
@@ -61,8 +62,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.filters["json"] = lambda value: to_json(value).decode()
-        self._templates.filters["script_json"] = _script_json
+        self._templates.filters["json"] = _json
         self._hints = {lang: self._browser_words(texts) for lang, texts in self.texts.items()}
 
     def finder(self, wishes: Wishes, lang: Language, found: Found) -> str:
@@ -92,9 +92,9 @@ class Pages:
             "results": texts["results"],
             "states": texts["states"],
             "title": texts["title"],
-            "clear": texts["wish"]["clear"],
+            "clear": texts["wish"]["loosen"],
             "theme": {name: texts["page"][f"theme_{name}"] for name in ("auto", "light", "dark")},
-            "drawings": [[name, tone, " ".join(stems)] for name, tone, stems in self.drawings.table],
+            "drawings": self.drawings.by_drawing(),
             "sprite": self.assets.address("drawings.svg"),
             "shown": SHOWN,
             "step": MORE,
@@ -181,14 +181,13 @@ async def robots(_request: web.Request) -> web.StreamResponse:
 routes: Final = [finder, asset, favicon, robots]
 
 
-def error_page(request: web.Request, status: int) -> web.Response | None:
+def error_page(request: web.Request, status: int) -> str | None:
     """A page about a failure for somebody who opened an address in a browser; None for programs."""
-    if request.path.startswith(("/api/", "/internal/", "/assets/")) or request.method not in {"GET", "HEAD"}:
+    if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD} or request.path.startswith(_FOR_PROGRAMS):
         return None
     if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
         return None
-    pages = request.app[PAGES]
-    return _html(pages.trouble(status, language_of(request), request_id_of(request)), status=status)
+    return request.app[PAGES].trouble(status, language_of(request), request_id_of(request))
 
 
 async def _find(request: web.Request, wishes: Wishes, lang: Language) -> Found:
@@ -212,11 +211,11 @@ async def _find(request: web.Request, wishes: Wishes, lang: Language) -> Found:
     return Found(cards, relaxed, "ready" if cards else "empty" if asked else "bare")
 
 
-def _script_json(value: Any) -> markupsafe.Markup:
-    """JSON that may stand in a script element: nothing in it can end the element."""
-    return markupsafe.Markup(to_json(value).decode().replace("<", "\\u003c"))  # noqa: S704 - escaped just here
+def _json(value: Any) -> markupsafe.Markup:
+    """JSON that may stand in a script element or a single-quoted attribute: nothing in it can end either."""
+    text = to_json(value).decode().replace("<", "\\u003c").replace("'", "\\u0027").replace("&", "\\u0026")
+    return markupsafe.Markup(text)  # noqa: S704 - escaped just here
 
 
-def _html(text: str, *, status: int = 200) -> web.Response:
-    headers = {hdrs.VARY: hdrs.ACCEPT_LANGUAGE}
-    return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", headers={hdrs.VARY: hdrs.ACCEPT_LANGUAGE})

@@ -20,8 +20,7 @@ FOLDER: Final = Path(__file__).parent / "texts"
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _SIGNS: Final = MappingProxyType({"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "UAH": "₴", "TRY": "₺"})
-_GROUPS: Final = MappingProxyType({"ru": _NO_BREAK, "en": ","})
-_POINTS: Final = MappingProxyType({"ru": ",", "en": "."})
+_MARKS: Final = MappingProxyType({"ru": str.maketrans(",.", f"{_NO_BREAK},"), "en": str.maketrans("", "")})
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -39,7 +38,7 @@ class Texts:
         """An amount with its currency: `1 999 ₽`; kopecks only where there are any."""
         rounded = Decimal(str(amount)).quantize(Decimal("0.01"), ROUND_HALF_UP)
         text = f"{rounded:,.2f}" if rounded % 1 else f"{rounded:,.0f}"
-        text = text.translate(str.maketrans({",": _GROUPS[self.lang], ".": _POINTS[self.lang]}))
+        text = text.translate(_MARKS[self.lang])
         return f"{text}{_NO_BREAK}{_SIGNS.get(currency, currency)}"
 
     def count(self, number: int) -> str:

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from aiohttp import hdrs, web
 from multidict import istr
@@ -40,6 +40,9 @@ _RATE_LIMIT: Final = istr("RateLimit")
 _RATE_LIMIT_POLICY: Final = istr("RateLimit-Policy")
 _FAILURE: Final = 400
 
+ErrorPage: TypeAlias = Callable[[web.Request, int], str | None]
+"""HTML for a request that failed with a status; None for a caller who is better served with the envelope."""
+
 
 class Gateway:
     """Serves requests: id, limits, cross-site check, reading, deadline, repetition, conditional GET, errors, log."""
@@ -54,8 +57,10 @@ class Gateway:
         addresses: Addresses,
         cors: Cors | None,
         limiter: Limiter | None,
+        error_page: ErrorPage | None = None,
     ) -> None:
         self._settings = settings
+        self._error_page = error_page
         self._now = clock.monotonic
         self._measures = measures
         self._deadlines = deadlines
@@ -207,6 +212,15 @@ class Gateway:
     def _failure(self, request: web.Request, exchange: Exchange, error: Exception) -> web.StreamResponse:
         if request.writer.output_size:
             raise error
+        response = self._envelope(exchange, error)
+        if self._error_page is not None and isinstance(response, web.Response) and response.status >= _FAILURE:
+            page = self._error_page(request, response.status)
+            if page is not None:
+                response.content_type = "text/html"
+                response.text = page
+        return response
+
+    def _envelope(self, exchange: Exchange, error: Exception) -> web.StreamResponse:
         if isinstance(error, web.HTTPException):
             response = errors.from_http_exception(error, exchange.request_id)
             if isinstance(error, web.HTTPMethodNotAllowed):

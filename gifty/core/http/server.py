@@ -16,7 +16,7 @@ from gifty.core.http.addresses import Addresses
 from gifty.core.http.cors import Cors
 from gifty.core.http.deadlines import Deadlines
 from gifty.core.http.exchange import EXCHANGE
-from gifty.core.http.gateway import Gateway
+from gifty.core.http.gateway import ErrorPage, Gateway
 from gifty.core.http.idempotency.service import IDEMPOTENCY, purge_regularly
 from gifty.core.http.measures import HttpMeasures
 from gifty.core.http.rate_limits import Limiter, LocalLimiter
@@ -44,12 +44,14 @@ def install(
     clock: Clock,
     metrics: Metrics,
     readiness: Readiness,
+    error_page: ErrorPage | None = None,
 ) -> None:
     """Makes a flat application serve declared handlers, and everything around them.
 
     Call it once, before the application starts; routes added besides (pages, static files) are covered too. With
-    idempotent endpoints, `IDEMPOTENCY` must be set by the time the application has started. Raises `ValueError` for a
-    handler without a declaration and for two handlers of one address.
+    idempotent endpoints, `IDEMPOTENCY` must be set by the time the application has started. `error_page` may answer a
+    failure with HTML instead of the envelope. Raises `ValueError` for a handler without a declaration and for two
+    handlers of one address.
     """
     deadlines = Deadlines(clock.monotonic)
     measures = HttpMeasures(deadlines)
@@ -64,6 +66,7 @@ def install(
         addresses=addresses,
         cors=cors,
         limiter=_limiter(settings),
+        error_page=error_page,
     )
     app[SYSTEM] = System(settings, clock, metrics, readiness, addresses, clock.monotonic())
     app.middlewares.insert(0, gateway.handle)

@@ -3,7 +3,7 @@
 const words = JSON.parse(document.getElementById("words").textContent);
 const said = words.results;
 const lang = document.documentElement.lang;
-const drawings = words.drawings.map(([name, tone, stems]) => ({ name, tone, stems: stems.split(" ") }));
+const drawings = new Map(words.drawings.flatMap(([name, tone, stems]) => stems.split(" ").map((stem) => [stem, { name, tone }])));
 const SIGNS = { RUB: "₽", USD: "$", EUR: "€", GBP: "£", KZT: "₸", UAH: "₴", TRY: "₺" };
 const MOST_REASONS = 2;
 const SVG = "http://www.w3.org/2000/svg";
@@ -114,8 +114,10 @@ function coupon({ title, coupon: code, discount, ends_at: ends }) {
 
 function drawing(text) {
   for (const word of text.toLowerCase().replaceAll("ё", "е").match(/[\p{L}\p{N}_-]+/gu) ?? []) {
-    const found = drawings.find(({ stems }) => stems.some((stem) => word.startsWith(stem)));
-    if (found) return found;
+    for (let end = word.length; end > 1; end -= 1) {
+      const found = drawings.get(word.slice(0, end));
+      if (found) return found;
+    }
   }
   return { name: "gift", tone: "rose" };
 }

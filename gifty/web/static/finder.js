@@ -92,7 +92,7 @@ function refuse(response, answer) {
 /** Says what is wrong and offers a way on; what was there before stays. */
 function trouble(kind, { retry = 0, number = "" } = {}) {
   section.dataset.state = kind;
-  status.textContent = states[`${kind}_title`];
+  status.textContent = $("jump").textContent = states[`${kind}_title`];
   const loosen = kind === "empty" || kind === "wrong";
   const way = make("button", { type: "button", class: "main" }, loosen ? words.clear : states.retry);
   way.addEventListener("click", loosen ? clearRefinements : ask);

@@ -68,7 +68,7 @@ export function unrefine() {
 
 /** What a question has been answered with, in the words of its chips. */
 export function picked(question) {
-  const words = [...question.querySelectorAll("input:checked + span")].map((chip) => chip.textContent);
+  const words = [...question.querySelectorAll(":checked")].map((input) => input.labels[0].textContent);
   const text = question.querySelector("input[type=text]")?.value.trim();
   return [...words, ...(text ? [text] : [])].join(", ");
 }
