@@ -13,14 +13,13 @@ What it promises:
 An actor that tells itself should use ``tell_nowait``: waiting for room in its own mailbox, it would wait in vain.
 """
 
-from .actor import Actor, handles
-from .clock import Clock, LoopClock
-from .context import Context
+from .actor import Actor, group, handles
+from .clock import Clock
+from .context import Context, Timer
 from .dead_letters import DeadLetter, DeadLetterSink, Reason, RecentDeadLetters
 from .errors import (
     ActorError,
     ActorStopped,
-    ActorStuck,
     AskFailed,
     AskTimeout,
     KeysExhausted,
@@ -32,60 +31,16 @@ from .errors import (
     RestartIntensityExceeded,
     Unhandled,
 )
-from .group import group
-from .keyed import KeyedRef
-from .messages import Ask, Message, MessageCodec, Question, Terminated, message_name
-from .ref import RecipientRef, Ref
+from .messages import Ask, Message, MessageCodec, Terminated, message_name
+from .ref import Ref
 from .snapshot import ActorSnapshot, GroupHealth, Health, State, StopReport
 from .spec import Backoff, ChildSpec, MailboxPolicy, Overflow, Restart, Strategy, Supervision
 from .system import ActorSystem
-from .timers import Timer
 
 __all__ = [
-    "Actor",
-    "ActorError",
-    "ActorSnapshot",
-    "ActorStopped",
-    "ActorStuck",
-    "ActorSystem",
-    "Ask",
-    "AskFailed",
-    "AskTimeout",
-    "Backoff",
-    "ChildSpec",
-    "Clock",
-    "Context",
-    "DeadLetter",
-    "DeadLetterSink",
-    "GroupHealth",
-    "Health",
-    "KeyedRef",
-    "KeysExhausted",
-    "LoopClock",
-    "MailboxFull",
-    "MailboxPolicy",
-    "Message",
-    "MessageCodec",
-    "NameTaken",
-    "NoSuchActor",
-    "NotSerialisable",
-    "OperatorRestart",
-    "Overflow",
-    "Question",
-    "Reason",
-    "RecentDeadLetters",
-    "RecipientRef",
-    "Ref",
-    "Restart",
-    "RestartIntensityExceeded",
-    "State",
-    "StopReport",
-    "Strategy",
-    "Supervision",
-    "Terminated",
-    "Timer",
-    "Unhandled",
-    "group",
-    "handles",
-    "message_name",
-]
+    "Actor", "ActorError", "ActorSnapshot", "ActorStopped", "ActorSystem", "Ask", "AskFailed", "AskTimeout", "Backoff",
+    "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLetterSink", "GroupHealth", "Health", "KeysExhausted",
+    "MailboxFull", "MailboxPolicy", "Message", "MessageCodec", "NameTaken", "NoSuchActor", "NotSerialisable",
+    "OperatorRestart", "Overflow", "Reason", "RecentDeadLetters", "Ref", "Restart", "RestartIntensityExceeded", "State",
+    "StopReport", "Strategy", "Supervision", "Terminated", "Timer", "Unhandled", "group", "handles", "message_name",
+]  # fmt: skip

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from .messages import Question
+from .messages import Ask
+from .spec import ChildSpec, Supervision
 
 if TYPE_CHECKING:
     from .context import Context
@@ -15,17 +16,13 @@ Handler = Callable[[Any, Any], Coroutine[Any, Any, Any]]
 SelfT = TypeVar("SelfT")
 ReplyT = TypeVar("ReplyT")
 MethodT = TypeVar("MethodT", bound=Handler)
+Replying = Callable[[SelfT, Any], Coroutine[Any, Any, ReplyT]]
 
 _MARK = "__handled_type__"
 
 
 @overload
-def handles(
-    message_type: type[Question[ReplyT]],
-) -> Callable[
-    [Callable[[SelfT, Any], Coroutine[Any, Any, ReplyT]]],
-    Callable[[SelfT, Any], Coroutine[Any, Any, ReplyT]],
-]: ...
+def handles(message_type: type[Ask[ReplyT]]) -> Callable[[Replying[SelfT, ReplyT]], Replying[SelfT, ReplyT]]: ...
 
 
 @overload
@@ -75,3 +72,20 @@ class Actor:
 
     async def stopping(self) -> None:
         """Called after the last message, however this incarnation ended; what was opened is closed here."""
+
+
+class Group(Actor):
+    """Starts its children in the order given, and has no messages of its own."""
+
+    def __init__(self, children: tuple[ChildSpec, ...]) -> None:
+        self._children = children
+
+    async def started(self) -> None:
+        """Start the children."""
+        for child in self._children:
+            self.context.spawn(child)
+
+
+def group(name: str, *children: ChildSpec, supervision: Supervision | None = None) -> ChildSpec:
+    """The spec of a supervisor over these children; groups nest."""
+    return ChildSpec(name, lambda: Group(children), supervision=supervision or Supervision())

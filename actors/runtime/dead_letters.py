@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-from .messages import Message, MessageCodec, message_name
+from .messages import Message, message_name
 
 
 class Reason(StrEnum):
@@ -37,24 +36,6 @@ class DeadLetter:
     def message_name(self) -> str:
         """The name its type is stored under."""
         return message_name(type(self.message))
-
-    def to_dict(self, codec: MessageCodec) -> dict[str, Any]:
-        """Its JSON form; raises NotSerialisable if the message has none."""
-        return {
-            "path": self.path,
-            "message": codec.encode(self.message),
-            "reason": self.reason.value,
-            "at": self.at,
-            "cause": self.cause,
-            "traceback": self.traceback,
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any], codec: MessageCodec) -> DeadLetter:
-        """The letter again; raises NotSerialisable for an unknown or changed message type."""
-        message = codec.decode(stored["message"])
-        reason = Reason(stored["reason"])
-        return cls(stored["path"], message, reason, stored["at"], stored["cause"], stored["traceback"])
 
 
 class DeadLetterSink(Protocol):

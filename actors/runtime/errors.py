@@ -9,10 +9,6 @@ class ActorStopped(ActorError):
     """The actor is stopped, failed or closing, and refuses what was asked of it."""
 
 
-class ActorStuck(ActorError):
-    """The actor ignored being cancelled, so no other incarnation of it may start."""
-
-
 class MailboxFull(ActorError):
     """The mailbox has no room and its policy is not to wait for some."""
 

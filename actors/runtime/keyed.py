@@ -3,77 +3,64 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from .actor import Actor
-from .dead_letters import Reason
-from .errors import ActorStopped, AskTimeout, KeysExhausted
-from .messages import Message, Question
-from .snapshot import State
+from .errors import KeysExhausted
+from .ref import Ref
 from .spec import ChildSpec
+from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     from .cell import Cell
-
-R = TypeVar("R")
 
 # Seconds that floating-point time may fall short of a moment that has come.
 CLOCK_GRAIN = 1e-3
 
 
-class Region(Actor):
-    """The parent of all actors of one keyed class."""
+class Region(Supervisor):
+    """Supervises the actors of one keyed class; each is named by its percent-encoded key, and given up alone."""
 
-    def __init__(self, template: ChildSpec, factory: Callable[[str], Actor], idle_after: float, max_live: int) -> None:
-        self.cell: Cell
+    isolates = True
+
+    def __init__(
+        self, cell: Cell, template: ChildSpec, factory: Callable[[str], Actor], idle_after: float, max_live: int
+    ) -> None:
+        super().__init__(cell)
         self._template = template
         self._factory = factory
         self._idle_after = idle_after
         self._max_live = max_live
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def settle_in(self, cell: Cell) -> None:
-        """Take the cell whose children the keyed actors are."""
-        self.cell = cell
-        cell.supervisor.removed = self._room
-        cell.retired = self._wake_everybody
+    def ref(self, name: str) -> Ref:
+        """A reference to whichever actor holds the key when a message arrives."""
+        return KeyedRef(self, self._cell, name)
 
-    async def restarted(self, _: BaseException) -> None:
-        """Activate the keys whose messages are still waiting."""
-        for child in list(self.cell.supervisor.children.values()):
-            if child.mailbox.data:
-                self._watch_idleness(self.cell.supervisor.spawn(child.spec))
-        self._wake_everybody()
+    def activate_now(self, name: str) -> Cell:
+        """The cell of a key; raises KeysExhausted if that needs waiting.
 
-    def find(self, name: str) -> Cell | None:
-        """The live cell of a key, by its quoted name."""
-        return self.cell.supervisor.children.get(name)
-
-    def activate_now(self, name: str, key: str) -> Cell:
-        """The cell of a key; raises KeysExhausted if that needs waiting, ActorStopped if it will not be."""
-        cell = self.find(name)
-        if cell is not None:
-            return cell
-        if self.cell.mailbox.closed:
-            raise ActorStopped(self.cell.path)
-        if not self.cell.supervisor.open or len(self.cell.supervisor.children) >= self._max_live:
+        When no more keys are activated it is the cell of the region, which is closed and refuses for them all.
+        """
+        if name in self.children:
+            return self.children[name]
+        if self._cell.mailbox.refuses:
+            return self._cell
+        if not self.open or len(self.children) >= self._max_live:
             self._evict()
-            raise KeysExhausted(self.cell.path)
-        spec = replace(self._template, name=name, factory=partial(self._factory, key))
-        cell = self.cell.supervisor.spawn(spec)
-        self._watch_idleness(cell)
-        return cell
+            raise KeysExhausted(self._cell.path)
+        return self._activate(replace(self._template, name=name, factory=lambda: self._factory(unquote(name))))
 
-    async def activate(self, name: str, key: str) -> Cell:
-        """The cell of a key, waiting for room if there is none; raises ActorStopped."""
+    async def activate(self, name: str) -> Cell:
+        """As ``activate_now``, but waits for room among the live keys."""
         while True:
             try:
-                return self.activate_now(name, key)
+                return self.activate_now(name)
             except KeysExhausted:
                 room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting.append(room)
@@ -81,88 +68,93 @@ class Region(Actor):
                     await room
                 except asyncio.CancelledError:
                     # The room that was meant for this caller is the next one's.
-                    self._room()
+                    self._make_room()
                     raise
 
-    def _room(self) -> None:
+    def _activate(self, spec: ChildSpec) -> Cell:
+        cell = self.spawn(spec)
+        self._watch_idleness(cell)
+        return cell
+
+    def _make_room(self, *, for_everybody: bool = False) -> None:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
                 waiting.set_result(None)
-                return
-
-    def _wake_everybody(self) -> None:
-        while self._waiting:
-            self._room()
-
-    def _idle(self) -> list[Cell]:
-        cells = self.cell.supervisor.children.values()
-        return [cell for cell in cells if cell.state is State.RUNNING and cell.mailbox.idle]
+                if not for_everybody:
+                    return
 
     def _evict(self) -> None:
-        idle = min(self._idle(), key=lambda cell: cell.idle_since, default=None)
+        idle = min(
+            (cell for cell in self.children.values() if cell.idle), key=lambda cell: cell.idle_since, default=None
+        )
         if idle is not None:
-            idle.passivate()
+            idle.request_end()
 
     def _watch_idleness(self, cell: Cell) -> None:
-        if self.find(cell.spec.name) is not cell:
+        if self.children.get(cell.spec.name) is not cell:
             return
-        idle = cell.state is State.RUNNING and cell.mailbox.idle
-        remaining = self._idle_after - (cell.clock.now() - cell.idle_since if idle else 0.0)
+        remaining = self._idle_after - (cell.clock.now() - cell.idle_since if cell.idle else 0.0)
         if remaining <= CLOCK_GRAIN:
-            cell.passivate()
+            cell.request_end()
             remaining = self._idle_after
         cell.clock.call_later(remaining, self._watch_idleness, cell)
 
+    # -- where it differs from other supervisors ---------------------------------------------------
 
-class KeyedRef:
-    """A reference to whichever actor holds the key when a message arrives."""
+    def retire_orphans(self) -> None:
+        """Activate again the keys whose messages are still waiting, and forget the others."""
+        for child in self.orphans():
+            if child.mailbox.data:
+                self._activate(child.spec)
+        super().retire_orphans()
+        self._make_room(for_everybody=True)
 
-    __slots__ = ("_key", "_name", "_region")
+    def retire(self, error: BaseException | None) -> None:
+        """Stop all keys for good; whoever waits for room learns that there will be none."""
+        super().retire(error)
+        self._make_room(for_everybody=True)
 
-    def __init__(self, region: Region, key: str) -> None:
+    async def shut(self, until: float = math.inf) -> None:
+        """Freeze, and halt all keys at once: they do not depend on one another, and there may be thousands."""
+        await self.freeze()
+        await asyncio.gather(*(child.halt(until) for child in self.children.values()))
+
+    def _remove(self, child: Cell, error: BaseException | None = None) -> None:
+        super()._remove(child, error)
+        self._make_room()
+
+    def _starts_again(self, child: Cell, error: BaseException | None) -> bool:
+        if error is None and child.mailbox.data:
+            # It ended because it was idle, and a message came meanwhile.
+            child.begin()
+            return False
+        return super()._starts_again(child, error)
+
+    def _give_up(self, child: Cell, error: BaseException) -> None:
+        self._remove(child, error)
+
+
+class KeyedRef(Ref):
+    """A reference to whichever actor holds the key when a message arrives.
+
+    ``tell`` and ``ask`` wait for room among the live keys as well, ``tell_nowait`` raises KeysExhausted.
+    """
+
+    __slots__ = ("_name", "_region")
+
+    def __init__(self, region: Region, cell: Cell, name: str) -> None:
+        super().__init__(cell)
         self._region = region
-        self._key = key
-        self._name = quote(key, safe="")
-
-    def __repr__(self) -> str:
-        return f"<KeyedRef {self.path}>"
+        self._name = name
 
     @property
     def path(self) -> str:
         """Where the actor lives while it lives; the key is percent-encoded."""
-        return f"{self._region.cell.path}/{self._name}"
+        return f"{self._cell.path}/{self._name}"
 
-    async def tell(self, message: Message) -> bool:
-        """See RecipientRef.tell; waits for room among the live keys as well."""
-        try:
-            cell = self._region.find(self._name) or await self._region.activate(self._name, self._key)
-        except ActorStopped:
-            return self._refused(message)
-        return await cell.ref.tell(message)
+    async def _locate(self) -> Cell:
+        return await self._region.activate(self._name)
 
-    def tell_nowait(self, message: Message) -> bool:
-        """See RecipientRef.tell_nowait; raises KeysExhausted when there is no room for the key."""
-        try:
-            cell = self._region.activate_now(self._name, self._key)
-        except ActorStopped:
-            return self._refused(message)
-        return cell.ref.tell_nowait(message)
-
-    def _refused(self, message: Message) -> bool:
-        self._region.cell.system.bury(self.path, message, Reason.STOPPED)
-        return False
-
-    async def ask(self, message: Question[R], *, timeout: float) -> R:
-        """See RecipientRef.ask; waiting for room among the live keys counts."""
-        cell = self._region.find(self._name)
-        if cell is None:
-            clock = self._region.cell.clock
-            began = clock.now()
-            try:
-                async with asyncio.timeout(timeout):
-                    cell = await self._region.activate(self._name, self._key)
-            except TimeoutError:
-                raise AskTimeout(f"no room for {self.path} within {timeout:g} s") from None
-            timeout -= clock.now() - began
-        return await cell.ref.ask(message, timeout=timeout)
+    def _locate_now(self) -> Cell:
+        return self._region.activate_now(self._name)

@@ -17,21 +17,12 @@ from uuid import UUID
 from .errors import NotSerialisable
 
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 
 class Message(Protocol):
     """Any frozen dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-
-
-class Question(Protocol[R_co]):
-    """A message that expects a reply of type R; it need not know this package, only declare ``__reply__``."""
-
-    @property
-    def __reply__(self) -> R_co:
-        """Stands for the reply in the type checker's eyes; never read."""
 
 
 class Ask(Generic[R]):

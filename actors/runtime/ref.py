@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .dead_letters import Reason
-from .errors import ActorStopped, AskTimeout, MailboxFull
-from .mailbox import Envelope, Mailbox, Refusal
-from .messages import Message, Question
+from .errors import ActorStopped, AskTimeout
+from .mailbox import Envelope
+from .messages import Ask, Message
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -16,12 +16,27 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class RecipientRef(Protocol):
-    """Whatever messages can be sent to: an actor, or the actor of a key."""
+class Ref:
+    """A reference to one actor. It stays valid across restarts, and is all that may leave an actor."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
 
     @property
     def path(self) -> str:
-        """Where the recipient lives in the tree."""
+        """Where the actor lives in the tree, such as ``/catalog/embedder``."""
+        return self._cell.path
+
+    async def _locate(self) -> Cell:
+        return self._cell
+
+    def _locate_now(self) -> Cell:
+        return self._cell
 
     async def tell(self, message: Message) -> bool:
         """Send without expecting a reply; waits while the mailbox is full and its policy is to block.
@@ -29,75 +44,32 @@ class RecipientRef(Protocol):
         True: accepted. False: the actor is stopped, and the message is a dead letter already.
         Raises MailboxFull if the policy is to fail fast.
         """
+        cell = await self._locate()
+        return await cell.mailbox.put(message) or self._refused(cell, message)
 
     def tell_nowait(self, message: Message) -> bool:
         """Send without ever waiting; as ``tell``, but raises MailboxFull in a blocking mailbox too."""
+        cell = self._locate_now()
+        return cell.mailbox.offer(message) or self._refused(cell, message)
 
-    async def ask(self, message: Question[R], *, timeout: float) -> R:
+    def _refused(self, cell: Cell, message: Message) -> bool:
+        cell.bury(message, Reason.STOPPED, path=self.path)
+        return False
+
+    async def ask(self, message: Ask[R], *, timeout: float) -> R:
         """Send and wait for the reply, at most ``timeout`` seconds in all.
 
         Raises AskTimeout, ActorStopped, MailboxFull, Unhandled, or AskFailed when the handler raised.
         Cancelling the caller cancels the ask: a message still queued is skipped.
         """
-
-
-class Ref:
-    """A reference to one actor. It stays valid across restarts, and is all that may leave an actor."""
-
-    __slots__ = ("_cell", "_mailbox")
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        self._mailbox: Mailbox = cell.mailbox
-
-    def __repr__(self) -> str:
-        return f"<Ref {self.path}>"
-
-    @property
-    def path(self) -> str:
-        """Where the actor lives in the tree, such as ``/catalog/embedder``."""
-        return self._cell.path
-
-    async def tell(self, message: Message) -> bool:
-        """See RecipientRef.tell."""
-        mailbox = self._mailbox
-        if mailbox.offer(message):
-            return True
-        if mailbox.waits and not mailbox.closed:
-            # Whoever closes the mailbox under a waiting caller buries its message too.
-            return await mailbox.admit(message)
-        return self._refused(message)
-
-    def tell_nowait(self, message: Message) -> bool:
-        """See RecipientRef.tell_nowait."""
-        return self._mailbox.offer(message) or self._refused(message)
-
-    def _refused(self, message: Message) -> bool:
-        if not self._mailbox.closed:
-            raise MailboxFull(self.path)
-        self._cell.bury(message, Reason.STOPPED)
-        return False
-
-    async def ask(self, message: Question[R], *, timeout: float) -> R:
-        """See RecipientRef.ask."""
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        envelope = Envelope(message, reply)
-        mailbox = self._mailbox
-        if not mailbox.offer(envelope):
-            if mailbox.closed:
-                raise ActorStopped(self.path)
-            if not mailbox.waits:
-                raise MailboxFull(self.path)
-            mailbox.admit_later(envelope)
-        deadline = self._cell.clock.call_later(timeout, _expire, envelope, self.path, timeout)
         try:
-            outcome = await reply
+            async with asyncio.timeout(timeout):
+                cell = await self._locate()
+                if not await cell.mailbox.put(Envelope(message, reply)):
+                    raise ActorStopped(self.path)
+                return cast("R", await reply)
+        except TimeoutError:
+            raise AskTimeout(f"{self.path} did not reply within {timeout:g} s") from None
         finally:
-            deadline.cancel()
-        if type(outcome) is Refusal:
-            raise outcome.error
-        return cast("R", outcome)
-
-
-def _expire(envelope: Envelope, path: str, timeout: float) -> None:
-    envelope.refuse(AskTimeout(f"{path} did not reply within {timeout:g} s"))
+            reply.cancel()

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, TypeVar
 
-from .clock import LoopClock
+from .clock import Clock
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class Simulation:
         self.seed = seed
         self.random = Random(seed)
         self.loop = SimulationLoop(Random(seed + 1))
-        self.clock = LoopClock(self.loop, stopwatch=self.loop.time, wall=self.loop.time)
+        self.clock = Clock(self.loop, stopwatch=self.loop.time, wall=self.loop.time)
         self.trace: list[tuple[float, str, str]] = []
         self.complaints: list[str] = []
         self.loop.set_exception_handler(self._complain)

@@ -1,12 +1,10 @@
-"""What can be seen of a running system: frozen, and JSON-able by ``dataclasses.asdict``."""
+"""What can be seen of a running system, JSON-able by ``dataclasses.asdict``."""
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-
-RING = 256
 
 
 class State(StrEnum):
@@ -22,29 +20,27 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+@dataclass
 class Meter:
-    """The figures of one actor; handling times are kept for the last 256 messages."""
+    """What is counted for one actor; see ActorSnapshot."""
 
-    __slots__ = ("dead_letters", "durations", "failed", "handled", "last_error", "restarts", "skipped")
+    handled: int = 0
+    failed: int = 0
+    skipped: int = 0
+    dead_letters: int = 0
+    restarts: int = 0
+    last_error: str | None = None
 
-    def __init__(self) -> None:
-        self.handled = 0
-        self.failed = 0
-        self.skipped = 0
-        self.restarts = 0
-        self.dead_letters = 0
-        self.last_error: str | None = None
-        self.durations = array("d", bytes(8 * RING))
 
-    def quantile(self, share: float) -> float:
-        """The handling time in seconds that this share of recent messages stayed within."""
-        recent = sorted(self.durations[: min(self.handled, RING)])
-        return recent[min(int(share * len(recent)), len(recent) - 1)] if recent else 0.0
+def quantile(share: float, values: Iterable[float]) -> float:
+    """What this share of the values stays within; zero if there are none."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ActorSnapshot:
-    """One actor and everything below it; times in milliseconds, ``since`` in Unix seconds.
+    """One actor and everything below it; ``since`` in Unix seconds, the quantiles over the last 256 messages.
 
     ``handled`` counts messages whose handler returned, ``failed`` incarnations that ended in an error,
     ``skipped`` asks whose asker had gone.

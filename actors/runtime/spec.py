@@ -37,21 +37,12 @@ class Restart(StrEnum):
     TEMPORARY = "temporary"
 
 
-class Beyond(StrEnum):
-    """What follows when a child fails more often than its supervisor tolerates."""
-
-    ESCALATE = "escalate"
-    FAIL = "fail"
-    STOP = "stop"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxPolicy:
     """Room for ``capacity`` messages and a rule for the one that does not fit.
 
-    With ``Overflow.COALESCE``, ``key`` names what a message is about: a newer message takes the place of
-    a waiting one with the same key. ``None`` as a key means "never replace". A mailbox full of distinct
-    keys blocks.
+    With ``Overflow.COALESCE``, a newer message takes the place of a waiting one with the same ``key``, unless
+    that is ``None``; a mailbox full of distinct keys blocks.
     """
 
     capacity: int = 1024
@@ -67,10 +58,10 @@ class MailboxPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Exponential back-off with full jitter.
+    """Exponential back-off with full jitter, in seconds.
 
-    The n-th failure in a row waits between 0 and ``min(cap, base * factor ** (n - 1))`` seconds; a run of
-    ``healthy_after`` seconds makes the next failure the first again.
+    The n-th failure in a row waits up to ``min(cap, base * factor ** (n - 1))``; a run of ``healthy_after`` makes
+    the next failure the first again.
     """
 
     base: float = 0.1
@@ -80,8 +71,7 @@ class Backoff:
 
     def delay(self, failures: int, random: Random) -> float:
         """Seconds to wait after so many failures in a row."""
-        exponent = min(failures - 1, 64)
-        return random.uniform(0.0, min(self.cap, self.base * self.factor**exponent))
+        return random.uniform(0.0, min(self.cap, self.base * self.factor ** min(failures - 1, 64)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +86,10 @@ class Supervision:
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """One actor to be: its name under the parent, how it is made, kept and stopped.
+    """One actor to be: its name under the parent, the factory of its incarnations, how it is kept and stopped.
 
-    ``factory`` is called for every incarnation. ``stop_timeout`` is how many seconds the message in hand
-    gets before it is cancelled, and how many the ``stopping`` hook gets after that.
+    ``stop_timeout`` is how many seconds the message in hand gets before it is cancelled, and the ``stopping``
+    hook after that.
     """
 
     name: str

@@ -9,19 +9,19 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import quote
 
 from .actor import Actor
 from .cell import Cell
-from .clock import Clock, LoopClock
+from .clock import Clock
 from .dead_letters import DeadLetter, DeadLetterSink, Reason, RecentDeadLetters, describe, trace
 from .errors import ActorStopped, NoSuchActor
-from .keyed import KeyedRef, Region
+from .keyed import Region
 from .messages import MessageCodec
-from .ref import RecipientRef, Ref
+from .ref import Ref
 from .snapshot import ActorSnapshot, GroupHealth, Health, State, StopReport
-from .spec import Beyond, ChildSpec, MailboxPolicy, Restart, Supervision
-from .supervisor import Supervisor
+from .spec import ChildSpec, MailboxPolicy, Restart, Supervision
+from .supervisor import Root, Supervisor
 
 _inside: contextvars.ContextVar[ActorSystem | None] = contextvars.ContextVar("actor system", default=None)
 
@@ -47,7 +47,7 @@ class ActorSystem:
         random: Random | None = None,
         observer: Callable[[str, str], None] | None = None,
     ) -> None:
-        self.clock = clock or LoopClock(asyncio.get_running_loop())
+        self.clock = clock or Clock(asyncio.get_running_loop())
         self.random = random or Random()
         self.codec = MessageCodec()
         self.closing = False
@@ -58,9 +58,9 @@ class ActorSystem:
         self._ended: list[str] = []
         self._stuck: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._regions: dict[type[Actor], Region] = {}
+        self._regions: dict[type[Actor], Supervisor] = {}
         self._stop: asyncio.Task[StopReport] | None = None
-        self._root = Cell(self, None, ChildSpec("root", Actor, supervision=supervision or Supervision()), Beyond.FAIL)
+        self._root = Cell(self, None, ChildSpec("root", Actor, supervision=supervision or Supervision()), Root)
         self._root.enter(State.RUNNING)
         self._root.supervisor.reopen()
 
@@ -97,36 +97,27 @@ class ActorSystem:
         ``supervision`` holds for each key by itself. A key is passivated after ``idle_after`` seconds
         without a message, or earlier when ``max_live`` is reached. Raises NameTaken.
         """
-        template = ChildSpec(
-            "key",
-            Actor,
-            restart=Restart.TRANSIENT,
-            mailbox=mailbox or MailboxPolicy(),
-            stop_timeout=stop_timeout,
-        )
-        region = Region(template, factory, idle_after, max_live)
-        spec = ChildSpec(name or actor_class.__name__, lambda: region, supervision=supervision or Supervision())
-        region.settle_in(self._root.supervisor.spawn(spec, Beyond.STOP))
-        self._regions[actor_class] = region
+        mailbox = mailbox or MailboxPolicy()
+        key = ChildSpec("key", Actor, restart=Restart.TRANSIENT, mailbox=mailbox, stop_timeout=stop_timeout)
+        spec = ChildSpec(name or actor_class.__name__, Actor, supervision=supervision or Supervision())
+        cell = self._root.supervisor.spawn(spec, lambda cell: Region(cell, key, factory, idle_after, max_live))
+        self._regions[actor_class] = cell.supervisor
         self.codec.register(*actor_class.handlers)
 
-    def at(self, actor_class: type[Actor], key: str) -> KeyedRef:
+    def at(self, actor_class: type[Actor], key: str) -> Ref:
         """The actor of this class that holds the key; raises NoSuchActor for a class never registered."""
         try:
-            return KeyedRef(self._regions[actor_class], key)
+            return self._regions[actor_class].ref(quote(key, safe=""))
         except KeyError:
             raise NoSuchActor(f"{actor_class.__name__} is not registered by key") from None
 
-    def ref(self, path: str) -> RecipientRef:
+    def ref(self, path: str) -> Ref:
         """The actor at a path; for the path of a key, live or not, the actor that will hold it.
 
         Raises NoSuchActor.
         """
-        head, _, rest = path.strip("/").partition("/")
-        for region in self._regions.values():
-            if rest and "/" not in rest and region.cell.spec.name == head:
-                return KeyedRef(region, unquote(rest))
-        return self._find(path).ref
+        parent, _, name = path.strip("/").rpartition("/")
+        return self._find(parent).supervisor.ref(name)
 
     async def settled(self, timeout: float) -> bool:
         """Wait until every actor, and so every child it starts, is past its start; False after ``timeout`` seconds."""
@@ -138,11 +129,9 @@ class ActorSystem:
         return True
 
     def _find(self, path: str) -> Cell:
-        cell: Cell | None = self._root
-        for name in path.strip("/").split("/"):
-            cell = cell.supervisor.children.get(name) if cell else None
-        if cell is None:
-            raise NoSuchActor(path)
+        cell = self._root
+        for name in filter(None, path.split("/")):
+            cell = cell.supervisor.child(name)
         return cell
 
     async def redeliver(self, letter: DeadLetter) -> bool:
@@ -153,26 +142,27 @@ class ActorSystem:
 
     def pause(self, path: str) -> None:
         """Let the actor handle nothing until resumed; its mailbox keeps to its policy. Raises NoSuchActor."""
-        self._find(path).pause()
+        self._find(path).pause(True)
 
     def resume(self, path: str) -> None:
         """Undo ``pause``; raises NoSuchActor."""
-        self._find(path).resume()
+        self._find(path).pause(False)
 
     async def restart(self, path: str) -> None:
         """Start the actor and all below it afresh, failed or not; raises NoSuchActor, ActorStopped."""
-        cell = self._find(path)
-        await self._supervisor_of(cell).restart_child(cell.spec.name)
+        supervisor, cell = self._supervised(path)
+        await supervisor.restart(cell)
 
     async def stop_actor(self, path: str) -> None:
         """Stop the actor for good, after its message in hand; raises NoSuchActor, ActorStopped."""
-        cell = self._find(path)
-        await self._supervisor_of(cell).stop_child(cell.spec.name)
+        supervisor, cell = self._supervised(path)
+        await supervisor.stop(cell)
 
-    def _supervisor_of(self, cell: Cell) -> Supervisor:
-        if self.closing:
+    def _supervised(self, path: str) -> tuple[Supervisor, Cell]:
+        cell = self._find(path)
+        if self.closing or cell.parent is None:
             raise ActorStopped("the system is closing")
-        return (cell.parent or self._root).supervisor
+        return cell.parent.supervisor, cell
 
     def tree(self) -> ActorSnapshot:
         """How everything is, now."""
@@ -206,8 +196,7 @@ class ActorSystem:
         began, buried = self.clock.now(), self._buried
         self.closing = True
         for cell in self._root.family():
-            cell.mailbox.restrict()
-            cell.timers.cancel_all()
+            cell.context.cancel_timers()
         drained = await self._drain(began + DRAIN_SHARE * deadline)
         self.observe(self._root.path, "drained" if drained else "drain deadline")
         # From here on nothing is restarted anywhere, so that everything stops once and in order.
@@ -215,6 +204,8 @@ class ActorSystem:
         self._ended.clear()
         await self._root.supervisor.shut(began + deadline)
         self._root.retire()
+        # Those who still waited in line for room now bury their messages.
+        await asyncio.sleep(0)
         return StopReport(
             self.clock.now() - began, drained, self._buried - buried, tuple(self._ended), tuple(self._stuck)
         )
@@ -239,9 +230,9 @@ class ActorSystem:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def is_insider(self) -> bool:
-        """Whether the caller is one of this system's actors."""
-        return _inside.get() is self
+    def accepts(self) -> bool:
+        """Whether the caller may send: while the system closes, its actors alone may."""
+        return not self.closing or _inside.get() is self
 
     def observe(self, path: str, event: str) -> None:
         """Tell the observer, if there is one."""

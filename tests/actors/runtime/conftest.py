@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from actors.runtime import ActorSystem, LoopClock, RecentDeadLetters
+from actors.runtime import ActorSystem, Clock, RecentDeadLetters
 from actors.runtime.simulation import SimulationLoop
 
 
@@ -30,7 +30,7 @@ def events() -> list[tuple[str, str]]:
 async def system(letters: RecentDeadLetters, events: list[tuple[str, str]]) -> AsyncIterator[ActorSystem]:
     logging.getLogger("actors.runtime").setLevel(logging.CRITICAL)
     loop = asyncio.get_running_loop()
-    clock = LoopClock(loop, stopwatch=loop.time, wall=loop.time)
+    clock = Clock(loop, stopwatch=loop.time, wall=loop.time)
     async with ActorSystem(
         dead_letters=letters, clock=clock, random=Random(0), observer=lambda *event: events.append(event)
     ) as system:

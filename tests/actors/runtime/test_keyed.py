@@ -90,7 +90,7 @@ async def test_an_idle_key_is_passivated_and_activated_again(system: ActorSystem
 async def test_a_message_that_meets_a_passivation_is_not_lost(system: ActorSystem, log: list[str]) -> None:
     ref = system.at(Channel, "a")
     await ref.tell(Debit(1))
-    while system.ref("/channel/a")._region.find("a").state != "stopping" and not ref._region.find("a").passivating:
+    while system.ref("/channel/a")._region.children["a"].state != "stopping" and not ref._region.children["a"].closing:
         await asyncio.sleep(0.05)
     await ref.tell(Debit(5))
     assert await ref.ask(Spent(), timeout=10) == 5

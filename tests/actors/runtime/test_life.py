@@ -67,7 +67,7 @@ class Clerk(Actor):
     @handles(Forward)
     async def on_forward(self, forward: Forward) -> None:
         await asyncio.sleep(0.1)
-        await self.context._cell.system.ref(forward.to).tell(Work())
+        await self.context.cell.system.ref(forward.to).tell(Work())
 
     @handles(Ticks)
     async def on_ticks(self, _: Ticks) -> list[float]:
