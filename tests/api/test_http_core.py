@@ -337,3 +337,54 @@ async def test_slow_bodies_are_given_up():
         writer.write(head)
         assert b" 408 " in await reader.readline()
         writer.close()
+
+
+@endpoint("GET", "/api/plain", tag="Things", summary="By aiohttp's way", answers={200: Thing})
+async def plainly(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=b'{"name":"cup"}', content_type="application/json")
+
+
+@endpoint("GET", "/api/quick", tag="Things", summary="By ours", answers={200: Thing})
+async def quickly(request: web.Request) -> web.StreamResponse:
+    return answer(Thing, {"name": "cup"})
+
+
+@endpoint("GET", "/api/baked", tag="Things", summary="With a cookie", answers={200: Thing})
+async def baked(request: web.Request) -> web.StreamResponse:
+    response = answer(Thing, {"name": "cup"})
+    response.set_cookie("a", "b")
+    return response
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET %s HTTP/1.1\r\nHost: x\r\n",
+        b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n",
+        b"GET %s HTTP/1.0\r\nHost: x\r\n",
+        b"GET %s HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n",
+        b"HEAD %s HTTP/1.1\r\nHost: x\r\n",
+        b"GET %s HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example\r\n",
+    ],
+)
+async def test_our_way_of_writing_an_answer_is_aiohttps(head):
+    async with serving(make_app(plainly, quickly, cors_origins=("https://shop.example",), rate_limit=True)) as client:
+        seen = []
+        for path in (b"/api/plain", b"/api/quick"):
+            reader, writer = await asyncio.open_connection(client.host, client.port)
+            writer.write(head % path + b"X-Request-ID: same\r\n\r\n")
+            lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+            body = b"" if head.startswith(b"HEAD") else await reader.readexactly(14)
+            varying = (b"Date:", b"RateLimit:", b"Access-Control-Expose-Headers:")
+            seen.append((lines[0], sorted(line for line in lines[1:] if not line.startswith(varying)), body))
+            writer.close()
+            await writer.wait_closed()
+        assert seen[0] == seen[1]
+
+
+async def test_a_connection_serves_many_answers_and_cookies_are_set():
+    async with serving(make_app(quickly, baked)) as client:
+        for _ in range(5):
+            assert await (await client.get("/api/quick")).json() == {"name": "cup"}
+        response = await client.get("/api/baked")
+        assert response.cookies["a"].value == "b"

@@ -9,10 +9,13 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
 from marshmallow import Schema, fields, missing
 
 from gifty.core.http.errors import JSON
+from gifty.core.http.exchange import EXCHANGE
 
 Dump: TypeAlias = Callable[[Any], Any]
 
@@ -30,10 +33,49 @@ def answer(
 
 def json_answer(data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """An answer with values that are ready to be written."""
-    response = web.Response(body=to_json(data), status=status, content_type=JSON)
+    response = JsonAnswer(body=to_json(data), status=status, content_type=JSON)
     if headers:
         response.headers.update(headers)
     return response
+
+
+class JsonAnswer(web.Response):
+    """A JSON body that writes itself in one step.
+
+    What goes over the wire is what aiohttp would write. It gets there through seven coroutines, which is a fifth of the
+    time of a small answer; anything out of the ordinary still takes that way.
+    """
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Writes the head."""
+        exchange = request.get(EXCHANGE)
+        body = self._body
+        if (
+            exchange is None
+            or not isinstance(body, bytes)
+            or request.method == hdrs.METH_HEAD
+            or request.version != HttpVersion11
+            or hdrs.ORIGIN in request.headers
+            or self._cookies
+            or self._compression
+            or self._chunked
+            or self.prepared
+        ):
+            return await super().prepare(request)
+        exchange.plan.dress(self, exchange)
+        headers = self._headers
+        headers[hdrs.CONTENT_LENGTH] = str(len(body))
+        headers[hdrs.DATE] = rfc822_formatted_time()
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        if not self._keep_alive:
+            headers[hdrs.CONNECTION] = "close"
+        writer = self._payload_writer = request.writer
+        writer.length = len(body)
+        self._req = request
+        self._must_be_empty_body = False
+        await writer.write_headers(f"HTTP/1.1 {self._status} {self._reason}", headers)
+        return writer
 
 
 def no_content() -> web.Response:

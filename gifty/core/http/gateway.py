@@ -71,7 +71,7 @@ class Gateway:
         self._headers = security_headers(production=settings.production)
         self._access = AccessLog(settings.access_lines_per_second)
         self._plans: dict[Any, Plan] = {}
-        self._unmatched = Plan(None, settings, label="unmatched", counted=True)
+        self._unmatched = Plan(None, settings, label="unmatched", counted=True, dress=self.dress)
         self._ids = itertools.count(1)
         self._id_prefix = f"req_{secrets.token_hex(5)}_"
 
@@ -107,13 +107,18 @@ class Gateway:
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Puts the common headers on an answer just before it is sent, streams included."""
+        exchange = request.get(EXCHANGE)
+        if exchange is None:
+            exchange = Exchange(self._request_id(request), self._unmatched, self._now())
+        self.dress(response, exchange)
+        if self._cors is not None and hdrs.ORIGIN in request.headers:
+            await self._cors.complete(request, response)
+
+    def dress(self, response: web.StreamResponse, exchange: Exchange) -> None:
+        """The common headers, save those for foreign pages."""
         headers = response.headers
         headers.merge(self._headers)
         headers[hdrs.SERVER] = "gifty"
-        exchange = request.get(EXCHANGE)
-        if exchange is None:
-            headers[_REQUEST_ID] = self._request_id(request)
-            return
         headers[_REQUEST_ID] = exchange.request_id
         if exchange.rate_limit is not None:
             headers[_RATE_LIMIT] = exchange.rate_limit
@@ -122,8 +127,6 @@ class Gateway:
             headers[hdrs.CACHE_CONTROL] = exchange.plan.cache if response.status < _FAILURE else NO_STORE
         if self._cors is not None:
             headers.add(hdrs.VARY, hdrs.ORIGIN)
-            if hdrs.ORIGIN in request.headers:
-                await self._cors.complete(request, response)
 
     def _answer(
         self, request: web.Request, handler: Handler, plan: Plan, exchange: Exchange
@@ -246,7 +249,7 @@ class Gateway:
         resource = match.route.resource
         label = route.path if route else "" if resource is None else resource.canonical
         counted = route.counted if route else not isinstance(resource, web.StaticResource)
-        plan = self._plans[match.handler] = Plan(route, self._settings, label=label, counted=counted)
+        plan = self._plans[match.handler] = Plan(route, self._settings, label=label, counted=counted, dress=self.dress)
         return plan
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
 
 from gifty.core.http.rate_limits import Rule
 from gifty.core.http.reading import BodyReader, PathReader, QueryReader
 from gifty.core.http.route import UNSAFE, Route
 from gifty.core.http.settings import HttpSettings
+
+if TYPE_CHECKING:
+    from gifty.core.http.exchange import Exchange
 
 NO_STORE: Final = "no-store"
 NO_CACHE: Final = "no-cache"
@@ -16,22 +22,17 @@ NO_CACHE: Final = "no-cache"
 class Plan:
     """A route, ready to be served; `route` is None for pages and files that are not declared."""
 
-    __slots__ = (
-        "body",
-        "cache",
-        "counted",
-        "is_plain",
-        "label",
-        "path",
-        "query",
-        "route",
-        "rules",
-        "seconds",
-        "statuses",
-    )
-
-    def __init__(self, route: Route | None, settings: HttpSettings, *, label: str, counted: bool) -> None:
+    def __init__(
+        self,
+        route: Route | None,
+        settings: HttpSettings,
+        *,
+        label: str,
+        counted: bool,
+        dress: Callable[[web.StreamResponse, Exchange], None],
+    ) -> None:
         self.route = route
+        self.dress = dress
         self.label = label
         self.counted = counted
         self.query: QueryReader | None = None
