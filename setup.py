@@ -55,7 +55,7 @@ setup(
         "pymorphy3>=2,<3",
         "pymorphy3-dicts-ru",
         "rich>=13",
-        "uvloop>=0.21; sys_platform != 'win32'",
+        "uvloop>=0.21",
         "webargs>=8.7,<9",
     ],
     extras_require={

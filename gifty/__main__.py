@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import ModuleType
 from typing import Any, Final
 
+import uvloop
+
 import gifty
 from gifty.commands import doctor, import_feed, migrate, openapi, recommend, search, serve, worker
 from gifty.core.embedded import EmbeddedPostgresFailed
@@ -44,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     run: Callable[..., Coroutine[Any, Any, int]] = arguments.run
     try:
-        return asyncio.run(run(arguments, load_settings()))
+        settings = load_settings()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run(arguments, settings))
     except KeyboardInterrupt:
         print("gifty: interrupted", file=sys.stderr)
         return _INTERRUPTED

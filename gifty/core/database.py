@@ -67,8 +67,9 @@ async def _prepare(connection: Connection) -> None:
 class Database:
     """A pool of connections. Every wait has a deadline; trouble with the server raises `DatabaseUnavailable`."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
         self._pool = pool
+        self._dsn = dsn
         self._listening: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -94,7 +95,7 @@ class Database:
             raise DatabaseUnavailable("the database named in DATABASE_URL does not exist") from error
         except _LOST as error:
             raise DatabaseUnavailable("the database is not reachable; check DATABASE_URL and that it runs") from error
-        database = cls(pool)
+        database = cls(pool, dsn)
         await database._check_version()
         return database
 
@@ -180,9 +181,13 @@ class Database:
 
     async def _listen(self, channel: str, heard: Listener, retry_seconds: float) -> None:
         while True:
-            with contextlib.suppress(DatabaseUnavailable):
-                async with self.acquire() as connection:
+            with contextlib.suppress(DatabaseUnavailable), _in_our_terms():
+                # A connection of its own: the pool's are for those who come and go.
+                connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
+                try:
                     await self._hear(connection, channel, heard)
+                finally:
+                    connection.terminate()
             await asyncio.sleep(retry_seconds)
 
     async def _hear(self, connection: Connection, channel: str, heard: Listener) -> None:
@@ -196,9 +201,4 @@ class Database:
 
         connection.add_termination_listener(on_termination)
         await connection.add_listener(channel, on_notify)
-        try:
-            await gone.wait()
-        finally:
-            if not connection.is_closed():
-                await connection.remove_listener(channel, on_notify)
-                connection.remove_termination_listener(on_termination)
+        await gone.wait()
