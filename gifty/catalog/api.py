@@ -104,16 +104,9 @@ def _promotion(promotion: Promotion) -> dict[str, Any]:
     return {
         "title": promotion.title,
         "coupon": promotion.coupon,
-        "discount": _discount(promotion),
+        "discount": promotion.discount,
         "ends_at": promotion.ends_at,
     }
-
-
-def _discount(promotion: Promotion) -> str | None:
-    if not promotion.discount_value:
-        return None
-    sign = " %" if promotion.discount_kind == "percentage" else ""
-    return f"-{promotion.discount_value.normalize():f}{sign}"
 
 
 routes: Final = [list_gifts, get_gift]

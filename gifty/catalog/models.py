@@ -92,6 +92,14 @@ class Promotion:
     ends_at: datetime | None
     coupon: str | None
 
+    @property
+    def discount(self) -> str | None:
+        """What it takes off, for people: `-20 %`; None when nothing is known."""
+        if not self.discount_value:
+            return None
+        sign = " %" if self.discount_kind == "percentage" else ""
+        return f"-{self.discount_value.normalize():f}{sign}"
+
 
 class RunStatus(StrEnum):
     """How an import stands: `partial` means that the feed ended early and nothing was retired."""
