@@ -107,6 +107,10 @@ async def test_a_shared_store_counts_the_same(shared_module):
     assert '"minute";r=0' in decisions[-1][1]
     assert 0 < decisions[-1][0] <= 60
     assert (await limiter.hit("another", rules, 0.0))[0] == 0
+    wide = (Rule([Limit(2, 1), Limit(9, 60)]),)
+    for _ in range(6):
+        decision = await limiter.hit("a third", wide, 0.0)
+    assert '"minute";r=7' in decision[1]
 
 
 async def test_a_store_that_is_away_leaves_each_process_to_count_for_itself(shared_module, monkeypatch):

@@ -22,7 +22,7 @@ _TRACKING: Final = frozenset(
 _DEEPEST: Final = 32
 _BYTES_PER_VALUE: Final = 50
 _ENOUGH_TO_LOOK: Final = 1000
-_LONGEST_WORDS: Final = 200
+_LONGEST_WORDS: Final = 500
 _MOST_WRONG: Final = 50
 _NOT_TEXT: Final = "This is not text: it has a NUL character, or bytes that are not UTF-8."
 

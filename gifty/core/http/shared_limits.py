@@ -48,15 +48,17 @@ class SharedLimiter:
             return self._fallback.hit(caller, rules, now)
 
     async def _ask(self, caller: str, rules: Sequence[Rule]) -> Decision:
-        wait, said = 0.0, []
+        wait = 0.0
+        said: list[str] = []
         for rule in rules:
-            for limit in rule.limits:
+            # Shortest window first: what it refuses does not count in the longer ones.
+            for limit in reversed(rule.limits):
                 item = RateLimitItemPerSecond(limit.requests, limit.seconds, "gifty")
-                passed = await self._window.hit(item, rule.scope + caller)
+                passed = not wait and await self._window.hit(item, rule.scope + caller)
                 stats = await self._window.get_window_stats(item, rule.scope + caller)
                 seconds = max(0.0, stats.reset_time - time.time())
                 if rule is rules[0]:
-                    said.append(f"{name_of(limit)};r={stats.remaining};t={math.ceil(seconds)}")
-                if not passed:
-                    wait = max(wait, seconds, _SHORTEST_WAIT)
+                    said.insert(0, f"{name_of(limit)};r={stats.remaining};t={math.ceil(seconds)}")
+                if not wait and not passed:
+                    wait = max(seconds, _SHORTEST_WAIT)
         return wait, ", ".join(said)
