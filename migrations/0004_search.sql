@@ -46,6 +46,7 @@ CREATE TABLE gift_search (
     space         smallint NOT NULL REFERENCES embedding_spaces ON DELETE CASCADE,
     active        boolean NOT NULL,
     pending       boolean NOT NULL DEFAULT true,
+    is_idea       boolean NOT NULL,
     age_min       smallint NOT NULL,
     age_max       smallint NOT NULL,
     rank          real NOT NULL,
@@ -109,6 +110,7 @@ CREATE TABLE search_lexemes (
 CREATE VIEW gift_search_rows AS
 SELECT g.id AS gift_id,
        o.active AND o.available AS active,
+       g.is_idea,
        coalesce(p.age_min, 0)::smallint AS age_min,
        coalesce(p.age_max, 120)::smallint AS age_max,
        (coalesce(0.8 * p.giftability + 0.2 * p.quality, 0.4) * CASE WHEN g.is_idea THEN 0.6 ELSE 1 END)::real AS rank,
@@ -123,8 +125,8 @@ LEFT JOIN gift_profiles p ON p.gift_id = g.id;
 
 CREATE FUNCTION gift_search_on_new_offers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO gift_search (gift_id, space, active, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
-    SELECT r.gift_id, s.id, r.active, r.age_min, r.age_max, r.rank, r.price, r.category_id, r.created_at, r.currency, r.content_hash
+    INSERT INTO gift_search (gift_id, space, active, is_idea, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
+    SELECT r.gift_id, s.id, r.active, r.is_idea, r.age_min, r.age_max, r.rank, r.price, r.category_id, r.created_at, r.currency, r.content_hash
     FROM added a
     JOIN gift_search_rows r ON r.gift_id = a.gift_id
     CROSS JOIN embedding_spaces s

@@ -21,8 +21,9 @@ HNSW_BUILD_CANDIDATES: Final = 100
 _SEGMENTS_LOCK: Final = 0x67696676
 _SPACE_COLUMNS: Final = "id, model, version, dimensions, serving, segment"
 _COPIED: Final = """
-    INSERT INTO gift_search (gift_id, space, active, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
-    SELECT r.gift_id, $1::smallint, r.active, r.age_min, r.age_max, r.rank, r.price, r.category_id, r.created_at, r.currency,
+    INSERT INTO gift_search (
+        gift_id, space, active, is_idea, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
+    SELECT r.gift_id, $1::smallint, r.active, r.is_idea, r.age_min, r.age_max, r.rank, r.price, r.category_id, r.created_at, r.currency,
            r.content_hash
     FROM gift_search_rows r
     WHERE NOT EXISTS (SELECT FROM gift_search t WHERE t.gift_id = r.gift_id AND t.space = $1::smallint)
@@ -64,7 +65,16 @@ class EmbeddingRepository:
 
     async def open_space(self, model: str, version: int, dimensions: int) -> Space:
         """The space of a model, made (or taken back from retirement) when there is none. The first one serves at once."""
+        known = await self._database.fetchrow(
+            f"SELECT {_SPACE_COLUMNS} FROM embedding_spaces WHERE (model, version) = ($1, $2) AND retired_at IS NULL",
+            model,
+            version,
+        )
+        if known is not None:
+            return _space(known)
         async with self._database.transaction() as connection:
+            # Gifts that are being stored right now would not see the new space: it waits for them, and later ones wait for it.
+            await connection.execute("LOCK TABLE offers IN SHARE MODE")
             await connection.execute("LOCK TABLE embedding_spaces IN SHARE ROW EXCLUSIVE MODE")
             row = await connection.fetchrow(
                 f"""

@@ -19,6 +19,8 @@ FUSION_CONSTANT: Final = 60
 """k of reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009)."""
 WORTH: Final = 0.1
 """How much of a gift's score depends on how good a present it is: about six places among equals."""
+WORTH_OF: Final = "s.rank - s.is_idea::int"
+"""An idea stands some six places behind a real product of the same fit."""
 RELEVANT: Final = 0.6
 """In lists not sorted by relevance, what the vector alone found leads when at least this near the best similarity."""
 WORD_MATCHES: Final = 400
@@ -137,7 +139,7 @@ def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None)
     own, and every row that it does not have yet.
     """
     everything = (
-        f"SELECT s.gift_id, s.rank, s.embedding <=> {vector} AS distance FROM gift_search s "
+        f"SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance FROM gift_search s "
         f"WHERE {where} AND s.embedding IS NOT NULL"
     )
     if scan is None or space.segment is None:
@@ -151,11 +153,11 @@ def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None)
                    FROM gift_embeddings WHERE segment = {space.segment}
                    ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan}) e
              CROSS JOIN LATERAL (
-                 SELECT s.rank FROM gift_search s WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where}
+                 SELECT {WORTH_OF} AS rank FROM gift_search s WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where}
                  OFFSET 0) s
              LIMIT {depth})
             UNION ALL
-            (SELECT s.gift_id, s.rank, s.embedding <=> {vector} AS distance
+            (SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance
              FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
              WHERE f.space = {space.id} AND {where} AND s.embedding IS NOT NULL
              ORDER BY distance LIMIT {depth})
@@ -236,7 +238,7 @@ def _word_tables(words: Words, where: str, depth: int, arguments: Arguments) -> 
         SELECT gift_id, rank, row_number() OVER (ORDER BY score DESC, gift_id) AS position
         FROM (SELECT g.id AS gift_id, s.rank, ts_rank(g.search, (SELECT likely FROM rare), 1) AS score
               FROM ({matches}) g
-              CROSS JOIN LATERAL (SELECT s.rank FROM gift_search s WHERE s.gift_id = g.id AND {where} OFFSET 0) s
+              CROSS JOIN LATERAL (SELECT {WORTH_OF} AS rank FROM gift_search s WHERE s.gift_id = g.id AND {where} OFFSET 0) s
               LIMIT {WORD_CANDIDATES}) ranked
         ORDER BY position LIMIT {depth})""")
     return tables
