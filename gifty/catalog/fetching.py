@@ -91,7 +91,10 @@ class _VettedResolver(AbstractResolver):
         self._is_allowed = is_allowed
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - every family is welcome
     ) -> list[ResolveResult]:
         try:
             addresses = await self._lookup(host, port)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -23,15 +23,15 @@ DROP TABLE IF EXISTS pg_temp.import_seen, pg_temp.import_spared, pg_temp.import_
 CREATE TEMP TABLE import_seen (gift_id text PRIMARY KEY);
 CREATE TEMP TABLE import_spared (gift_id text PRIMARY KEY);
 CREATE TEMP TABLE import_staged (
-    id text, external_id text, url text, title text, description text, image_url text, merchant text, brand text,
-    category_id bigint, lang text, attributes jsonb, is_idea boolean,
+    id text, is_known boolean, external_id text, url text, title text, description text, image_url text, merchant text,
+    brand text, category_id bigint, lang text, attributes jsonb, is_idea boolean,
     price_minor bigint, currency text, old_price_minor bigint, available boolean, item_hash bytea
 ) ON COMMIT DELETE ROWS;
 """
 
 _STAGED_COLUMNS: Final = (
-    "id", "external_id", "url", "title", "description", "image_url", "merchant", "brand", "category_id", "lang",
-    "attributes", "is_idea", "price_minor", "currency", "old_price_minor", "available", "item_hash",
+    "id", "is_known", "external_id", "url", "title", "description", "image_url", "merchant", "brand", "category_id",
+    "lang", "attributes", "is_idea", "price_minor", "currency", "old_price_minor", "available", "item_hash",
 )  # fmt: skip
 
 _MARK_SEEN: Final = """
@@ -66,9 +66,10 @@ WHERE own.id IS NOT NULL OR holder.id IS NOT NULL
 # state before the statement.
 _MERGE: Final = """
 WITH staged AS MATERIALIZED (
-    SELECT s.*, given.price, given.old_price, o.gift_id IS NOT NULL AS has_offer, 
+    SELECT s.*, given.price, given.old_price, o.gift_id IS NOT NULL AS has_offer,
            o.price AS was_price, o.currency AS was_currency, o.updated_at AS was_updated_at,
-           o.gift_id IS NOT NULL AND given.price IS NOT NULL AND (o.price, o.currency) IS DISTINCT FROM (given.price, coalesce(s.currency, o.currency)) AS repriced,
+           o.gift_id IS NOT NULL AND given.price IS NOT NULL AND (o.price, o.currency) IS DISTINCT FROM
+               (given.price, coalesce(s.currency, o.currency)) AS repriced,
            o.gift_id IS NOT NULL AND (
                NOT o.active OR o.available <> coalesce(s.available, o.available)
                OR (given.price IS NOT NULL AND (o.price, o.currency, o.old_price)
@@ -77,10 +78,10 @@ WITH staged AS MATERIALIZED (
     FROM import_staged AS s
     CROSS JOIN LATERAL (SELECT (s.price_minor::numeric / 100)::numeric(14, 2) AS price,
                                (s.old_price_minor::numeric / 100)::numeric(14, 2) AS old_price) AS given
-    LEFT JOIN LATERAL (SELECT * FROM offers WHERE offers.gift_id = s.id LIMIT 1) AS o ON true
+    LEFT JOIN LATERAL (SELECT * FROM offers WHERE s.is_known AND offers.gift_id = s.id LIMIT 1) AS o ON true
 ), stable AS (
-    INSERT INTO gifts AS g (id, source_id, external_id, url, title, description, image_url, merchant, brand, category_id,
-                            lang, attributes, is_idea)
+    INSERT INTO gifts AS g (id, source_id, external_id, url, title, description, image_url, merchant, brand,
+                            category_id, lang, attributes, is_idea)
     SELECT id, $1, external_id, url, title, coalesce(description, ''), image_url, merchant, brand, category_id,
            lang, coalesce(attributes, '{}'), is_idea
     FROM staged
@@ -128,7 +129,8 @@ WITH staged AS MATERIALIZED (
     INSERT INTO import_seen SELECT id FROM staged ON CONFLICT DO NOTHING
 )
 SELECT (SELECT count(*) FROM stable WHERE fresh) AS created,
-       (SELECT count(*) FROM (SELECT id FROM stable WHERE NOT fresh UNION SELECT id FROM staged WHERE moved) AS touched) AS changed
+       (SELECT count(*) FROM (SELECT id FROM stable WHERE NOT fresh
+                              UNION SELECT id FROM staged WHERE moved) AS touched) AS changed
 """
 
 _RETIRE: Final = """
@@ -138,6 +140,14 @@ WHERE gifts.id = offers.gift_id AND gifts.source_id = $1 AND offers.active
   AND NOT EXISTS (SELECT FROM import_seen WHERE import_seen.gift_id = gifts.id)
   AND NOT EXISTS (SELECT FROM import_spared WHERE import_spared.gift_id = gifts.id)
 """
+
+
+class Placed(NamedTuple):
+    """An item and the gift it is, whether stored already or new."""
+
+    gift_id: str
+    is_known: bool
+    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +163,6 @@ class Holder:
 
 def storable(text: str | None) -> str | None:
     return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode()
-
 
 
 class ImportSession:
@@ -218,7 +227,7 @@ class ImportSession:
         await self._connection.execute("UPDATE gifts SET url = url || '#' || id WHERE id = ANY($1::text[])", gift_ids)
 
     async def categories(self, paths: Iterable[tuple[str, ...]]) -> Mapping[str, int]:
-        """Name key -> id of every level of these paths, made where they are new. Existing categories keep their parent."""
+        """Name key -> id of every level of these paths, made where they are new. Known ones keep their parent."""
         new = {path for path in paths if any(name_key(name) not in self._categories for name in path)}
         for depth in range(max(map(len, new), default=0)):
             level = sorted(
@@ -252,26 +261,26 @@ class ImportSession:
         )
         self._categories.update((row["name_key"], row["id"]) for row in rows)
 
-    async def merge(self, items: Sequence[tuple[str, Candidate]], *, are_ideas: bool) -> tuple[int, int]:
-        """Stores items under their gift ids and returns how many were new and how many differed from what was known."""
+    async def merge(self, items: Sequence[Placed], *, are_ideas: bool) -> tuple[int, int]:
+        """Stores items and returns how many were new and how many differed from what was known."""
         categories = self._categories
         await self._connection.copy_records_to_table(
             "import_staged",
             columns=_STAGED_COLUMNS,
             records=[
                 (
-                    gift_id, c.external_id, c.url, c.title, c.description, c.image_url, c.merchant, c.brand,
+                    gift_id, is_known, c.external_id, c.url, c.title, c.description, c.image_url, c.merchant, c.brand,
                     categories[name_key(c.category[-1])] if c.category else None, c.lang, c.attributes, are_ideas,
                     c.price_minor, c.currency, c.old_price_minor, c.available, c.item_hash,
                 )
-                for gift_id, c in items
+                for gift_id, is_known, c in items
             ],
         )  # fmt: skip
         row = await self._connection.fetchrow(_MERGE, self._source.id)
         return row["created"], row["changed"]
 
     async def put_promotions(self, promotions: Sequence[NewPromotion], *, is_whole: bool) -> tuple[int, int, int]:
-        """Stores promotions; returns how many were new, differed, and were withdrawn because a whole list lacks them."""
+        """Stores promotions; returns how many were new, how many differed, how many a whole list no longer has."""
         return await merge_promotions(self._connection, self._source.id, promotions, is_whole=is_whole)
 
     async def add_rejects(self, rejects: Sequence[Reject]) -> None:
@@ -299,7 +308,7 @@ class ImportSession:
         )
 
     async def finish(self, status: RunStatus, error: str | None, *, retire: bool, retired: int = 0) -> None:
-        """Ends the run, retires what the feed no longer lists if asked to, and tells those who wait for the catalogue."""
+        """Ends the run, retires what the feed no longer lists if asked to, and tells who waits for the catalogue."""
         async with self._connection.transaction():
             if retire:
                 await self._connection.execute("ANALYZE import_seen")

@@ -48,6 +48,10 @@ class ImportRequest:
         """Whether it must be fetched."""
         return "://" in self.where
 
+    def path(self) -> Path:
+        """Where the file is."""
+        return Path(self.where).expanduser()
+
     def key(self) -> str:
         """The source's key: the given one, else the host of the address or the name of the file."""
         name = self.site_key or (
@@ -90,7 +94,7 @@ class FeedImporter:
         Raises `NotAFeed`, `FetchFailed`, `Conflict`, `StorageFull` and `DatabaseUnavailable`.
         """
         if not request.is_remote:
-            return await self._import(request, _Content((Path(request.where).expanduser(),)), progress)
+            return await self._import(request, _Content((request.path(),)), progress)
         with tempfile.TemporaryDirectory(prefix="gifty-feed-") as folder:
             content = await self._fetch(request, Path(folder))
             return await self._import(request, content, progress) if content else None
@@ -123,9 +127,7 @@ class FeedImporter:
                 return _Content(tuple(paths), is_whole=False)
         return _Content(tuple(paths), is_whole=False)
 
-    async def _import(
-        self, request: ImportRequest, content: _Content, progress: ImportProgress | None
-    ) -> ImportReport:
+    async def _import(self, request: ImportRequest, content: _Content, progress: ImportProgress | None) -> ImportReport:
         with ExitStack() as stack:
             files = [stack.enter_context(await asyncio.to_thread(FeedFile, path)) for path in content.paths]
             head = await asyncio.to_thread(files[0].head)

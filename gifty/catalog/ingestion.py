@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from gifty.catalog.feeds.items import Entry, Feed, FeedIncomplete, RawItem, context_key, fingerprint
-from gifty.catalog.import_session import Holder, ImportSession
+from gifty.catalog.import_session import Holder, ImportSession, Placed
 from gifty.catalog.ingestion_repository import IngestionRepository
 from gifty.catalog.models import ImportRun, Reject, RunCounts, RunStatus, Source
 from gifty.catalog.normalise.items import Candidate, check
@@ -81,7 +81,7 @@ class IngestionService:
         self._repository = repository
 
     def on_change(self, heard: Callable[[str], object]) -> asyncio.Task[None]:
-        """Calls `heard` after every import that changed the catalogue, on whatever process, until the task is cancelled."""
+        """Calls `heard` after every import that changed the catalogue, on any process, until the task is cancelled."""
         return self._repository.on_change(heard)
 
     async def ingest(self, origin: Origin, feed: Feed, progress: Progress | None = None) -> ImportReport:
@@ -186,7 +186,7 @@ class _Import:
             items = await self._placed(batch)
             created = changed = 0
             if items:
-                await session.categories(candidate.category for _, candidate in items if candidate.category)
+                await session.categories(candidate.category for _, _, candidate in items if candidate.category)
                 created, changed = await session.merge(items, are_ideas=self._origin.kind == IDEAS)
             await self._keep_rejects(batch.rejects)
             before = self._counts
@@ -201,7 +201,7 @@ class _Import:
         if self._progress:
             self._progress(self._counts)
 
-    async def _placed(self, batch: _Batch) -> list[tuple[str, Candidate]]:
+    async def _placed(self, batch: _Batch) -> list[Placed]:
         """Each candidate with the gift it is. Second items with an id or a link are rejected."""
         if not batch.candidates:
             return []
@@ -239,8 +239,8 @@ class _Placing:
         self._gifts: set[str] = set()
         self.freed: set[str] = set()
 
-    def place(self, rejects: list[Reject]) -> list[tuple[str, Candidate]]:
-        """(gift id, candidate) for all that are kept; the others are added to `rejects`."""
+    def place(self, rejects: list[Reject]) -> list[Placed]:
+        """All that are kept; the others are added to `rejects`."""
         placed = []
         for place, candidate in enumerate(self._candidates):
             holder = self._holders.get(place)
@@ -248,10 +248,11 @@ class _Placing:
             if problem:
                 rejects.append(Reject(candidate.line, candidate.external_id, "repeated", problem, candidate.url))
                 continue
-            gift_id = self._gift(holder)
+            known = self._gift(holder) if holder else None
+            gift_id = known or new_id("gft")
             self._links[candidate.url] = candidate.external_id
             self._gifts.add(gift_id)
-            placed.append((gift_id, candidate))
+            placed.append(Placed(gift_id, known is not None, candidate))
         return placed
 
     def _problem(self, candidate: Candidate, holder: Holder | None) -> str | None:
@@ -262,15 +263,13 @@ class _Placing:
             other = holder.holder_external_id
         return f"has the same link as item {other}" if other is not None else None
 
-    def _gift(self, holder: Holder | None) -> str:
-        if holder is None:
-            return new_id("gft")
+    def _gift(self, holder: Holder) -> str | None:
         if holder.holder_id and holder.holder_id != holder.own_id:
             renumbered = not holder.own_id and holder.holder_id not in self._own | self._gifts
             if renumbered:
                 return holder.holder_id
             self.freed.add(holder.holder_id)
-        return holder.own_id or new_id("gft")
+        return holder.own_id
 
 
 _SAME_ID: Final = "has the same id as an earlier item"

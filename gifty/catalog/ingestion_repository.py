@@ -23,10 +23,12 @@ SELECT array_agg(given.n - 1) AS places, array_agg(known.id) AS ids
 FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY AS given (external_id, item_hash, n)
 CROSS JOIN LATERAL (
     SELECT gifts.id FROM gifts JOIN offers ON offers.gift_id = gifts.id
-    WHERE gifts.source_id = $1 AND gifts.external_id = given.external_id AND offers.active AND offers.item_hash = given.item_hash
+    WHERE gifts.source_id = $1 AND gifts.external_id = given.external_id
+      AND offers.active AND offers.item_hash = given.item_hash
     LIMIT 1
 ) AS known
 """
+
 
 class StorageFull(Unavailable):
     """The database has no room left."""
@@ -118,7 +120,8 @@ class IngestionRepository:
     async def rejects(self, run_id: int, limit: int = 1_000) -> list[Reject]:
         """The items that one import left out, first ones first."""
         rows = await self._database.fetch(
-            "SELECT line, external_id, field, reason, excerpt FROM import_rejects WHERE run_id = $1 ORDER BY id LIMIT $2",
+            """SELECT line, external_id, field, reason, excerpt FROM import_rejects
+               WHERE run_id = $1 ORDER BY id LIMIT $2""",
             run_id,
             limit,
         )
@@ -128,7 +131,8 @@ class IngestionRepository:
         """Marks an import that could not end by itself; best effort, for the database itself may be the trouble."""
         with suppress(Unavailable, asyncpg.PostgresError):
             await self._database.execute(
-                "UPDATE import_runs SET status = 'failed', finished_at = now(), error = $2 WHERE id = $1 AND status = 'running'",
+                """UPDATE import_runs SET status = 'failed', finished_at = now(), error = $2
+                   WHERE id = $1 AND status = 'running'""",
                 run_id,
                 storable(reason),
             )

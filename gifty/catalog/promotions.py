@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 from gifty.catalog.feeds.csv_rows import Table
 from gifty.catalog.feeds.items import FeedIncomplete, NotAFeed, excerpt
@@ -20,6 +20,8 @@ from gifty.core.clock import Clock
 
 _MAX_PROMOTIONS: Final = 100_000
 _MAX_COUPON: Final = 60
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(slots=True)
@@ -48,7 +50,9 @@ class PromotionService:
     async def ingest(self, origin: Origin, stream: BinaryIO) -> ImportReport:
         """Brings a source's promotions in step with a list in CSV. Raises `NotAFeed`, `Conflict`, `StorageFull`."""
         read = await asyncio.to_thread(_read, stream)
-        source = await self._imports.put_source(origin.site_key, origin.name or origin.site_key, origin.kind, origin.url)
+        source = await self._imports.put_source(
+            origin.site_key, origin.name or origin.site_key, origin.kind, origin.url
+        )
         promotions = list(read.promotions.values())
         received = len(promotions) + len(read.rejects)
         async with self._imports.session(source) as session:
@@ -89,27 +93,22 @@ def _read(stream: BinaryIO) -> _List:
 
 def _add(read: _List, line: int, given: dict[str, str]) -> None:
     identity = clean(given["id"], MAX_NAME)
-    field_name, problem = "id", "is missing"
-    try:
-        if not identity:
-            raise ValueError(problem)
-        if identity in read.promotions:
-            field_name, problem = "repeated", "has the same id as an earlier promotion"
-            raise ValueError(problem)
-        field_name = "title"
-        title = clean(given["title"], MAX_TITLE)
-        if not title:
-            raise ValueError(problem)
-        field_name = "discount_value"
-        discount = _discount(given.get("discount_value", ""))
-        field_name = "start_date"
-        starts = _moment(given.get("start_date", ""))
-        field_name = "end_date"
-        ends = _moment(given.get("end_date", ""))
-        if starts and ends and ends < starts:
-            raise ValueError("lies before start_date")
-    except ValueError as error:
-        read.rejects.append(Reject(line, identity or None, field_name, str(error), excerpt(given.get(field_name, ""))))
+    problems: dict[str, str] = {}
+    if not identity:
+        problems["id"] = "is missing"
+    elif identity in read.promotions:
+        problems["repeated"] = "has the same id as an earlier promotion"
+    title = clean(given["title"], MAX_TITLE)
+    if not title:
+        problems["title"] = "is missing"
+    discount = _read_field(given, "discount_value", _discount, problems) or Decimal(0)
+    starts = _read_field(given, "start_date", _moment, problems)
+    ends = _read_field(given, "end_date", _moment, problems)
+    if starts and ends and ends < starts:
+        problems["end_date"] = "lies before start_date"
+    if problems:
+        name, problem = next(iter(problems.items()))
+        read.rejects.append(Reject(line, identity or None, name, problem, excerpt(given.get(name, "")) or None))
         return
     read.promotions[identity] = NewPromotion(
         external_id=identity,
@@ -125,9 +124,19 @@ def _add(read: _List, line: int, given: dict[str, str]) -> None:
     )
 
 
+def _read_field(
+    given: dict[str, str], name: str, read: Callable[[str], _Value], problems: dict[str, str]
+) -> _Value | None:
+    if not given.get(name):
+        return None
+    try:
+        return read(given[name])
+    except ValueError as error:
+        problems[name] = str(error)
+        return None
+
+
 def _discount(text: str) -> Decimal:
-    if not text:
-        return Decimal(0)
     try:
         value = Decimal(text.rstrip("% ").replace(",", "."))
     except InvalidOperation:
@@ -137,9 +146,7 @@ def _discount(text: str) -> Decimal:
     return round(value, 2)
 
 
-def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
+def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

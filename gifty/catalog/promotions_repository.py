@@ -34,7 +34,7 @@ WITH put AS (
     RETURNING xmax = 0 AS fresh
 )
 SELECT count(*) FILTER (WHERE fresh) AS created, count(*) FILTER (WHERE NOT fresh) AS changed FROM put
-"""  # noqa: S608 - our own column names
+"""
 
 # For each shop the three most telling promotions that hold now: coupons first, then the largest discounts.
 _VALID: Final = f"""
@@ -48,7 +48,7 @@ CROSS JOIN LATERAL (
     LIMIT 3
 ) AS p
 ORDER BY shop.name, p.coupon IS NULL, p.discount_value DESC, p.id
-"""  # noqa: S608 - our own column names
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class StarterCatalogue:
 
 
 def shipped_ideas() -> list[RawItem]:
-    """Every idea of every file. Raises KeyError or ValueError when a file is not what it should be; a test reads them all."""
+    """Every idea of every file. Raises KeyError or ValueError when a file is wrong; a test reads them all."""
     return [_item(idea) for idea in _ideas()]
 
 

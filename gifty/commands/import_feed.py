@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from rich.console import Console
@@ -30,7 +29,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "import",
         help="import a feed into the catalogue",
-        description="Imports a feed: Yandex YML, Google Merchant (XML, TSV), Shopify products.json, CSV, JSONL; plain or .gz.",
+        description=(
+            "Imports a feed: Yandex YML, Google Merchant (XML, TSV), Shopify products.json, CSV, JSONL; plain or .gz."
+        ),
         epilog=(
             "Examples: gifty import takprodam_products.csv; gifty import https://shop.example/feed.yml --site shop; "
             "gifty import goods.csv --map title=Product,url=Page,price=Cost. "
@@ -69,7 +70,7 @@ async def run(arguments: argparse.Namespace, settings: Settings, after_import: A
         arguments.where, arguments.site, arguments.format, arguments.map, arguments.currency, arguments.merchant
     )
     if not request.is_remote:
-        FeedFile(Path(request.where).expanduser()).close()  # a wrong name should not wait for a database to start
+        FeedFile(request.path()).close()  # a wrong name should not wait for a database to start
     async with open_services(settings) as services:
         with _progress() as progress:
             report = await services.importer.run(request, progress)
@@ -92,7 +93,13 @@ def _progress() -> Iterator[ImportProgress | None]:
     if not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("importing"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("importing"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("import", total=None, told="")
 

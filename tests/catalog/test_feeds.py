@@ -20,31 +20,42 @@ YML = """<?xml version="1.0" encoding="{encoding}"?>
 <offer id="1" available="true"><url>https://shop.example/1?a=1&amp;b=2</url><price>1999.50</price><oldprice>2500</oldprice>
 <currencyId>RUR</currencyId><categoryId>2</categoryId><picture>https://shop.example/1.jpg</picture>
 <picture>https://shop.example/2.jpg</picture><vendor>Дулёво</vendor><name>Чашка&nbsp;&laquo;Утро&raquo;</name>
-<description><![CDATA[<p>Тонкий </offer> фарфор</p>]]></description><param name="Объём" unit="мл">250</param><param name="Цвет">белый</param></offer>
+<description><![CDATA[<p>Тонкий </offer> фарфор</p>]]></description><param name="Объём" unit="мл">250</param>
+<param name="Цвет">белый</param></offer>
 <!-- <offer id="99"><url>https://shop.example/99</url></offer> -->
-<offer id="2" type="vendor.model" available="false"><typePrefix>Кофемолка</typePrefix><vendor>Bosch</vendor><model>TSM</model>
-<url>https://shop.example/2</url><price>3000</price></offer>
+<offer id="2" type="vendor.model" available="false"><typePrefix>Кофемолка</typePrefix><vendor>Bosch</vendor>
+<model>TSM</model><url>https://shop.example/2</url><price>3000</price></offer>
 <offer id="3" type="book"><author>Чехов</author><name>Рассказы</name><url>https://shop.example/3</url><price>500</price></offer>
-<offer id="4" type="artist.title"><artist>Кино</artist><title>Группа крови</title><url>https://shop.example/4</url><price>900</price></offer>
+<offer id="4" type="artist.title"><artist>Кино</artist><title>Группа крови</title><url>https://shop.example/4</url>
+<price>900</price></offer>
 </offers></shop></yml_catalog>"""
 
-RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>Tea House</title>
+RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>
+<title>Tea House</title>
 <item><title>plain</title><g:title>Tea &amp; cup</g:title><g:id>A1</g:id><link>https://tea.example/a1</link>
-<g:price>2500.00 RUB</g:price><g:sale_price>1999.50 RUB</g:sale_price><g:image_link>https://tea.example/a1.jpg</g:image_link>
+<g:price>2500.00 RUB</g:price><g:sale_price>1999.50 RUB</g:sale_price>
+<g:image_link>https://tea.example/a1.jpg</g:image_link>
 <g:additional_image_link>https://tea.example/a2.jpg</g:additional_image_link><g:availability>in stock</g:availability>
 <g:brand>Leaf</g:brand><g:product_type>Home &gt; Tea</g:product_type><g:color>green</g:color>
 <g:shipping><g:country>RU</g:country><g:price>300 RUB</g:price></g:shipping></item></channel></rss>"""
 
 ATOM = """<?xml version="1.0"?><ns0:feed xmlns:ns0="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0">
 <ns0:title>Tea House</ns0:title><ns0:entry><g:id>A1</g:id><ns0:title>Tea</ns0:title>
-<ns0:link rel="alternate" href="https://tea.example/a1"/><g:price>10 EUR</g:price><g:availability>out_of_stock</g:availability>
+<ns0:link rel="alternate" href="https://tea.example/a1"/><g:price>10 EUR</g:price>
+<g:availability>out_of_stock</g:availability>
 </ns0:entry></ns0:feed>"""
 
 SHOPIFY = {
     "products": [
         {
-            "id": 7, "title": "Candle", "handle": "candle set", "body_html": "<p>Soy</p>", "vendor": "Glow", "product_type": "Candles",
-            "tags": ["gift", "soy"], "images": [{"src": "https://cdn.example/1.jpg"}, {"src": "https://cdn.example/2.jpg"}],
+            "id": 7,
+            "title": "Candle",
+            "handle": "candle set",
+            "body_html": "<p>Soy</p>",
+            "vendor": "Glow",
+            "product_type": "Candles",
+            "tags": ["gift", "soy"],
+            "images": [{"src": "https://cdn.example/1.jpg"}, {"src": "https://cdn.example/2.jpg"}],
             "options": [{"name": "Scent", "values": ["Fig", "Cedar"]}],
             "variants": [
                 {"price": "30.00", "available": True, "compare_at_price": None},
@@ -54,7 +65,7 @@ SHOPIFY = {
         },
         {"id": 8, "title": "Bare", "handle": "bare", "variants": []},
     ]
-}  # fmt: skip
+}
 
 
 def read(path: Path, options: FeedOptions | None = None, kind: str | None = None) -> list[RawItem | Reject]:
@@ -108,13 +119,20 @@ def test_merchant_atom_with_a_prefix(tmp_path: Path) -> None:
 
 
 def test_merchant_tsv(tmp_path: Path) -> None:
-    rows = "id\ttitle\tlink\tprice\timage link\tavailability\nA1\tTea\thttps://tea.example/1\t10.00 RUB\thttps://tea.example/1.jpg\tin stock\n"
+    names = ("id", "title", "link", "price", "image link", "availability")
+    cells = ("A1", "Tea", "https://tea.example/1", "10.00 RUB", "https://tea.example/1.jpg", "in stock")
+    rows = "\t".join(names) + "\n" + "\t".join(cells) + "\n"
     path = write(tmp_path, rows)
     with FeedFile(path) as file:
         assert detect(file.head()) == "google_tsv"
     (tea,) = read(path, kind="google")
     assert isinstance(tea, RawItem)
-    assert (tea.external_id, tea.price, tea.image_url, tea.available) == ("A1", "10.00 RUB", "https://tea.example/1.jpg", True)
+    assert (tea.external_id, tea.price, tea.image_url, tea.available) == (
+        "A1",
+        "10.00 RUB",
+        "https://tea.example/1.jpg",
+        True,
+    )
 
 
 def test_shopify_is_priced_at_its_cheapest_variant(tmp_path: Path) -> None:
@@ -124,8 +142,11 @@ def test_shopify_is_priced_at_its_cheapest_variant(tmp_path: Path) -> None:
     assert (candle.external_id, candle.url) == ("7", "https://glow.example/products/candle%20set")
     assert (candle.price, candle.old_price, candle.currency) == ("18.50", "20.00", "USD")
     assert candle.attributes == {
-        "Scent": "Fig, Cedar", "price_max": "30.00", "pictures": ["https://cdn.example/2.jpg"], "tags": ["gift", "soy"]
-    }  # fmt: skip
+        "Scent": "Fig, Cedar",
+        "price_max": "30.00",
+        "pictures": ["https://cdn.example/2.jpg"],
+        "tags": ["gift", "soy"],
+    }
     assert (candle.brand, candle.merchant, candle.category) == ("Glow", "glow.example", ("Candles",))
     assert isinstance(bare, RawItem)
     assert bare.price is None
@@ -139,7 +160,10 @@ def test_shopify_needs_to_know_its_shop(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_tables_of_every_dialect(tmp_path: Path, encoding: str, delimiter: str) -> None:
-    rows = [["Артикул", "Название", "Цена", "Ссылка"], ["1", '"Чай, ""зелёный"""', "1 999.50 руб.", "https://shop.example/1"]]
+    rows = [
+        ["Артикул", "Название", "Цена", "Ссылка"],
+        ["1", '"Чай, ""зелёный"""', "1 999.50 руб.", "https://shop.example/1"],
+    ]
     text = "\r\n".join(delimiter.join(row) for row in rows)
     (tea,) = read(write(tmp_path, text.encode(encoding)))
     assert isinstance(tea, RawItem)
@@ -153,7 +177,12 @@ def test_columns_named_by_the_caller(tmp_path: Path) -> None:
     columns = {"title": "Product", "url": "Page", "price": "Cost", "attr.colour": "Shade"}
     (tea,) = read(path, FeedOptions(columns=columns))
     assert isinstance(tea, RawItem)
-    assert (tea.title, tea.url, tea.price, tea.attributes) == ("Tea", "https://shop.example/1", "10", {"colour": "green"})
+    assert (tea.title, tea.url, tea.price, tea.attributes) == (
+        "Tea",
+        "https://shop.example/1",
+        "10",
+        {"colour": "green"},
+    )
     with pytest.raises(NotAFeed, match="no column 'Nope'"):
         read(path, FeedOptions(columns={"title": "Nope"}))
     with pytest.raises(NotAFeed, match="no field 'colour'"):
@@ -201,6 +230,11 @@ def test_the_real_products_need_no_mapping() -> None:
     assert len(items) == 4_000
     first = items[0]
     assert isinstance(first, RawItem)
-    assert (first.external_id, first.price, first.currency, first.merchant) == ("2435042", "1631.0", "RUB", "Aliexpress store")
+    assert (first.external_id, first.price, first.currency, first.merchant) == (
+        "2435042",
+        "1631.0",
+        "RUB",
+        "Aliexpress store",
+    )
     with FeedFile(shared_data("takprodam_promotions.csv")) as file:
         assert detect(file.head()) == PROMOTIONS

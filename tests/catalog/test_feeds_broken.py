@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -9,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gifty.catalog.feeds.detect import FeedFile, detect, open_feed
+from gifty.catalog.feeds.detect import PROMOTIONS, FeedFile, detect, open_feed
 from gifty.catalog.feeds.items import Entry, FeedIncomplete, FeedOptions, NotAFeed, RawItem
 from gifty.catalog.feeds.yml import yml_feed
 from gifty.catalog.models import Reject
@@ -50,7 +52,7 @@ def offer(number: int, name: str = "Чай") -> str:
 
 def test_a_feed_cut_in_the_middle_gives_what_came_before(tmp_path: Path) -> None:
     text = YML.format(encoding="utf-8")
-    items, rejects, trouble = read(write(tmp_path, text[: text.index("<offer id=\"3\"") + 30]))
+    items, rejects, trouble = read(write(tmp_path, text[: text.index('<offer id="3"') + 30]))
     assert [item.external_id for item in items] == ["1", "2"]
     assert not rejects
     assert trouble == "the feed ends in the middle"
@@ -67,10 +69,14 @@ def test_a_feed_cut_between_offers_is_incomplete_too(tmp_path: Path) -> None:
 def test_a_cut_anywhere_is_never_taken_for_the_whole(at: int) -> None:
     content = YML.format(encoding="utf-8").encode()[:at]
     feed = yml_feed(BytesIO(content), FeedOptions())
-    with pytest.raises((FeedIncomplete, NotAFeed)):
+
+    def read_all() -> None:
         for entry in feed.entries():
             assert isinstance(entry, Entry)
             assert isinstance(feed.unpack(entry), RawItem)
+
+    with pytest.raises((FeedIncomplete, NotAFeed)):
+        read_all()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,9 @@ def test_documents_with_their_own_entities_are_refused(tmp_path: Path, prologue:
 
 
 def test_an_entity_declared_inside_an_item_is_only_a_bad_item(tmp_path: Path) -> None:
-    items, rejects, _ = read(write(tmp_path, yml('<offer id="1"><!DOCTYPE a [<!ENTITY b "c">]><name>&b;</name></offer>' + offer(2))))
+    items, rejects, _ = read(
+        write(tmp_path, yml('<offer id="1"><!DOCTYPE a [<!ENTITY b "c">]><name>&b;</name></offer>' + offer(2)))
+    )
     assert [item.external_id for item in items] == ["2"]
     assert rejects[0].field == "xml"
 
@@ -140,9 +148,15 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_feed_is_called_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
-    with pytest.raises((NotAFeed, FeedIncomplete), match=message):
-        items, rejects, trouble = read(write(tmp_path, content))
-        raise FeedIncomplete(trouble or f"{items} {rejects}")
+    def read_all() -> str | None:
+        return read(write(tmp_path, content))[2]
+
+    try:
+        said = read_all()
+    except NotAFeed as error:
+        said = error.message
+    assert said is not None
+    assert re.search(message, said)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -224,23 +238,47 @@ class _Endless:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_readers_survive_any_damage(data: st.DataObject) -> None:
-    source = data.draw(st.sampled_from([YML.format(encoding="utf-8"), RSS, json.dumps(SHOPIFY), "id,title,url\n1,a,https://s.example/1\n"]))
+    source = data.draw(
+        st.sampled_from(
+            [YML.format(encoding="utf-8"), RSS, json.dumps(SHOPIFY), "id,title,url\n1,a,https://s.example/1\n"]
+        )
+    )
     content = bytearray(source.encode())
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(content) - 1))
-        what = data.draw(st.sampled_from([b"", b"<", b">", b"&", b'"', b"]]>", b"<![CDATA[", b"<!--", b"\0", b"\xff", b"<offer ", b"</offer>", b"{", b"\n"]))
+        what = data.draw(
+            st.sampled_from(
+                [
+                    b"",
+                    b"<",
+                    b">",
+                    b"&",
+                    b'"',
+                    b"]]>",
+                    b"<![CDATA[",
+                    b"<!--",
+                    b"\0",
+                    b"\xff",
+                    b"<offer ",
+                    b"</offer>",
+                    b"{",
+                    b"\n",
+                ]
+            )
+        )
         content[at : at + data.draw(st.integers(0, 20))] = what
         if not content:
             return
     try:
         kind = detect(bytes(content))
+        assume(kind != PROMOTIONS)
         file = cast("FeedFile", _Memory(bytes(content)))
         feed = open_feed(file, kind, FeedOptions(base_url="https://shop.example"))
         for entry in feed.entries():
             if isinstance(entry, Entry):
                 assert isinstance(feed.unpack(entry), RawItem | Reject)
-    except (NotAFeed, FeedIncomplete, KeyError) as error:
-        assert not isinstance(error, KeyError) or error.args == ("promotions",)
+    except (NotAFeed, FeedIncomplete):
+        return
 
 
 class _Memory:
@@ -255,8 +293,6 @@ class _Memory:
 
 
 def test_a_large_feed_is_read_in_constant_memory() -> None:
-    import tracemalloc
-
     feed = yml_feed(cast("BinaryIO", _Endless(yml_chunks(40_000))), FeedOptions())
     tracemalloc.start()
     try:

@@ -35,11 +35,32 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
-        "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1",
-        "2002:7f00:1::", "ff02::1", "fd00:ec2::254", "192.0.2.1", "240.0.0.1", "not an address",
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fc00::1",
+        "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254",
+        "::127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "ff02::1",
+        "fd00:ec2::254",
+        "192.0.2.1",
+        "240.0.0.1",
+        "not an address",
     ],
-)  # fmt: skip
+)
 def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(address)
 
@@ -52,11 +73,24 @@ def test_addresses_that_are_public(address: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        METADATA, "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://2130706433/", "http://127.1/",
-        "http://0x7f000001/", "http://127.0.0.1./", "http://0/", "ftp://shop.example/", "file:///etc/passwd", "http://user:pw@93.184.215.14/",
-        "http://", "http://shop.example:99999/", "gopher://x/",
+        METADATA,
+        "http://127.0.0.1/",
+        "http://localhost/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://2130706433/",
+        "http://127.1/",
+        "http://0x7f000001/",
+        "http://127.0.0.1./",
+        "http://0/",
+        "ftp://shop.example/",
+        "file:///etc/passwd",
+        "http://user:pw@93.184.215.14/",
+        "http://",
+        "http://shop.example:99999/",
+        "gopher://x/",
     ],
-)  # fmt: skip
+)
 async def test_addresses_that_are_never_asked(url: str, tmp_path: Path) -> None:
     with pytest.raises(FetchRefused):
         await Fetcher().fetch(url, tmp_path / "feed")
@@ -203,7 +237,7 @@ async def test_a_silent_server_is_left(serve: Callable[[Handler], Awaitable[str]
         return web.Response()
 
     address = await serve(handler)
-    with pytest.raises(FetchFailed, match="took too long|cannot be reached"):
+    with pytest.raises(FetchFailed, match=r"took too long|cannot be reached"):
         await _fetch(address, tmp_path, Limits(idle_seconds=0.05))
     with pytest.raises(FetchFailed, match="took too long"):
         await _fetch(address, tmp_path, Limits(total_seconds=0.05))
@@ -251,9 +285,7 @@ async def test_only_what_is_newer_is_sent(serve: Callable[[Handler], Awaitable[s
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500, 503])
-async def test_other_answers_are_named(
-    serve: Callable[[Handler], Awaitable[str]], tmp_path: Path, status: int
-) -> None:
+async def test_other_answers_are_named(serve: Callable[[Handler], Awaitable[str]], tmp_path: Path, status: int) -> None:
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=status)
 
@@ -268,11 +300,10 @@ async def test_a_closed_port_is_one_line(unused_tcp_port: int, tmp_path: Path) -
         await _fetch(f"http://127.0.0.1:{unused_tcp_port}/", tmp_path)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 async def test_a_full_disk_is_named(serve: Callable[[Handler], Awaitable[str]]) -> None:
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=b"x" * 10_000)
 
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
     with pytest.raises(FetchFailed, match="disk is full"):
         await Fetcher(allow_private=True).fetch(await serve(handler), Path("/dev/full"))

@@ -134,7 +134,8 @@ async def test_the_starter_ideas_load_once(database: Database) -> None:
     assert len(ideas) >= 400
     assert (report.run.status, report.run.counts.created, report.rejects) == (RunStatus.COMPLETE, len(ideas), [])
     row = await database.fetchrow(
-        """SELECT bool_and(g.is_idea), bool_and(o.price > 0), bool_and(g.attributes #>> '{en,title}' <> ''), bool_and(c.id > 0)
+        """SELECT bool_and(g.is_idea), bool_and(o.price > 0), bool_and(g.attributes #>> '{en,title}' <> ''),
+                  bool_and(c.id > 0)
            FROM gifts g JOIN offers o ON o.gift_id = g.id JOIN categories c ON c.id = g.category_id"""
     )
     assert row is not None
@@ -259,7 +260,9 @@ def gifty_import(
     return command
 
 
-async def test_the_command_says_what_it_did(gifty_import: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_command_says_what_it_did(
+    gifty_import: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "goods.csv"
     path.write_text("Product,Page,Cost\nЧай,https://s.example/1,1 999.50 ₽\nСыр,https://s.example/2,free\n")
     mapping = ("--map", "title=Product,url=Page,price=Cost")
@@ -294,5 +297,3 @@ def test_the_command_explains_a_wrong_mapping(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         parser.parse_args(["import", "x.csv", "--map", "title"])
     assert "field=column" in capsys.readouterr().err
-
-

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -77,7 +77,9 @@ async def versions(database: Database) -> list[tuple[Any, ...]]:
 
 
 async def test_an_item_is_stored_whole(service: IngestionService, database: Database) -> None:
-    report = await take(service, item(1, url="HTTPS://Shop.Example/1?utm_source=x#y", price="1 999,50 ₽", old_price="2 500"))
+    report = await take(
+        service, item(1, url="HTTPS://Shop.Example/1?utm_source=x#y", price="1 999,50 ₽", old_price="2 500")
+    )
     assert report.run.status is RunStatus.COMPLETE
     assert (report.run.counts.received, report.run.counts.created) == (1, 1)
     gift = (await gifts(database))["1"]
@@ -85,9 +87,12 @@ async def test_an_item_is_stored_whole(service: IngestionService, database: Data
     assert (gift["url"], gift["title"], gift["lang"]) == ("https://shop.example/1", "Чашка 1", "ru")
     assert (gift["price"], gift["old_price"], gift["currency"]) == (Decimal("1999.50"), Decimal("2500.00"), "RUB")
     assert (gift["category"], gift["attributes"], gift["is_idea"]) == ("Кухня", {"Цвет": "белый"}, False)
-    assert await database.fetchval(
-        "SELECT p.name FROM categories c JOIN categories p ON p.id = c.parent_id WHERE c.name = 'Кухня'"
-    ) == "Дом"
+    assert (
+        await database.fetchval(
+            "SELECT p.name FROM categories c JOIN categories p ON p.id = c.parent_id WHERE c.name = 'Кухня'"
+        )
+        == "Дом"
+    )
 
 
 async def test_the_same_again_writes_nothing(service: IngestionService, database: Database) -> None:
@@ -102,7 +107,9 @@ async def test_the_same_again_writes_nothing(service: IngestionService, database
 async def test_what_means_the_same_changes_nothing_to_be_seen(service: IngestionService, database: Database) -> None:
     await take(service, item(1))
     before = (await gifts(database))["1"]
-    report = await take(service, item(1, url="https://shop.example/1?utm_source=other", title=" Чашка  1 ", price="100,50 руб."))
+    report = await take(
+        service, item(1, url="https://shop.example/1?utm_source=other", title=" Чашка  1 ", price="100,50 руб.")
+    )
     assert report.run.counts.unchanged == 1
     assert dict((await gifts(database))["1"]) == dict(before)
 
@@ -113,7 +120,12 @@ async def test_nothing_is_wiped_that_was_not_given(service: IngestionService, da
     report = await take(service, bare)
     assert report.run.counts.unchanged == 1
     gift = (await gifts(database))["1"]
-    assert (gift["description"], gift["brand"], gift["merchant"], gift["category"]) == ("Тонкий фарфор", "Дулёво", "Лавка", "Кухня")
+    assert (gift["description"], gift["brand"], gift["merchant"], gift["category"]) == (
+        "Тонкий фарфор",
+        "Дулёво",
+        "Лавка",
+        "Кухня",
+    )
     assert (gift["price"], gift["available"], gift["attributes"]) == (Decimal("100.50"), False, {"Цвет": "белый"})
     assert gift["image_url"] == "https://shop.example/1.jpg"
 
@@ -163,10 +175,20 @@ async def test_bad_items_are_reported_and_the_others_stored(service: IngestionSe
     )
     assert set(await gifts(database)) == {"1", "10", "11", "12"}
     assert [(reject.external_id, reject.field) for reject in report.rejects] == [
-        ("2", "price"), ("3", "url"), ("4", "title"), ("5", "price"), ("6", "price"), ("7", "currency"), ("8", "url"),
+        ("2", "price"),
+        ("3", "url"),
+        ("4", "title"),
+        ("5", "price"),
+        ("6", "price"),
+        ("7", "currency"),
+        ("8", "url"),
         ("9" * 200, "external_id"),
-    ]  # fmt: skip
-    assert (report.rejects[0].line, report.rejects[0].reason, report.rejects[0].excerpt) == (2, "is not a price", "free")
+    ]
+    assert (report.rejects[0].line, report.rejects[0].reason, report.rejects[0].excerpt) == (
+        2,
+        "is not a price",
+        "free",
+    )
     assert (report.run.counts.rejected, report.run.counts.created) == (8, 4)
     assert report.run.status is RunStatus.COMPLETE
     kept = await IngestionRepository(database).rejects(report.run.id)
@@ -175,7 +197,11 @@ async def test_bad_items_are_reported_and_the_others_stored(service: IngestionSe
 
 async def test_two_items_with_one_link_or_one_id(service: IngestionService, database: Database) -> None:
     report = await take(
-        service, item(1), item(2, url="https://shop.example/1?utm_source=b"), item(1, url="https://shop.example/9"), item(3)
+        service,
+        item(1),
+        item(2, url="https://shop.example/1?utm_source=b"),
+        item(1, url="https://shop.example/9"),
+        item(3),
     )
     assert set(await gifts(database)) == {"1", "3"}
     assert [(reject.external_id, reject.field, reject.reason) for reject in report.rejects] == [
@@ -274,9 +300,14 @@ async def test_other_sources_are_never_touched(service: IngestionService, databa
     await take(service, item(1), item(2))
     await take(service, item(1, title="Другая"), origin=Origin("other", "jsonl"))
     rows = await database.fetch(
-        "SELECT s.site_key, g.title, o.active FROM gifts g JOIN sources s ON s.id = g.source_id JOIN offers o ON o.gift_id = g.id ORDER BY 1, 2"
+        """SELECT s.site_key, g.title, o.active
+           FROM gifts g JOIN sources s ON s.id = g.source_id JOIN offers o ON o.gift_id = g.id ORDER BY 1, 2"""
     )
-    assert [tuple(row) for row in rows] == [("other", "Другая", True), ("shop", "Чашка 1", True), ("shop", "Чашка 2", True)]
+    assert [tuple(row) for row in rows] == [
+        ("other", "Другая", True),
+        ("shop", "Чашка 1", True),
+        ("shop", "Чашка 2", True),
+    ]
 
 
 async def test_who_waits_for_the_catalogue_is_told(service: IngestionService, database: Database) -> None:
@@ -363,32 +394,39 @@ async def test_a_full_disk_stores_no_half_batch(
 
 
 @pytest.fixture
-async def small_disk(database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A tablespace on a disk of 4 MB."""
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder on a disk of 4 MB that every user may enter."""
     folder = tmp_path_factory.mktemp("small", numbered=True)
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=777", "tmpfs", folder], capture_output=True, check=False)
-    if os.geteuid() != 0 or made.returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=777", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs root")
-    name = f"small_{folder.name}"
-    try:
-        for parent in folder.parents:
-            with contextlib.suppress(PermissionError):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        owner = Path(await database.fetchval("SHOW data_directory")).stat()
-        os.chown(folder, owner.st_uid, owner.st_gid)
-        await database.execute(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
-        yield name
-        await database.execute("ALTER TABLE gifts SET TABLESPACE pg_default")
-        await database.execute(f"DROP TABLESPACE {name}")
-    finally:
-        subprocess.run(["umount", folder], check=False)
+    for parent in folder.parents:
+        with contextlib.suppress(PermissionError):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    yield folder
+    subprocess.run(["umount", folder], check=False)
+
+
+@pytest.fixture
+async def small_disk(database: Database, small_folder: Path) -> AsyncIterator[str]:
+    """A tablespace on that disk."""
+    server = await asyncio.to_thread(os.stat, await database.fetchval("SHOW data_directory"))
+    os.chown(small_folder, server.st_uid, server.st_gid)
+    name = f"small_{small_folder.name}"
+    await database.execute(f"CREATE TABLESPACE {name} LOCATION '{small_folder}'")
+    yield name
+    await database.execute("ALTER TABLE gifts SET TABLESPACE pg_default")
+    await database.execute(f"DROP TABLESPACE {name}")
 
 
 async def test_a_disk_that_is_really_full(service: IngestionService, database: Database, small_disk: str) -> None:
     await database.execute(f"ALTER TABLE gifts SET TABLESPACE {small_disk}")
     with pytest.raises(StorageFull, match="disk of the database is full"):
         await service.ingest(SHOP, yml_feed(BytesIO(b"".join(yml_chunks(6_000))), FeedOptions()))
-    row = await database.fetchrow("SELECT status, created, (SELECT count(*) FROM gifts) AS gifts, (SELECT count(*) FROM offers) AS offers FROM import_runs")
+    row = await database.fetchrow(
+        """SELECT status, created, (SELECT count(*) FROM gifts) AS gifts, (SELECT count(*) FROM offers) AS offers
+           FROM import_runs"""
+    )
     assert row is not None
     assert row["status"] == "failed"
     assert row["created"] == row["gifts"] == row["offers"]

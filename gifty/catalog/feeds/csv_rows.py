@@ -34,7 +34,7 @@ class Table:
 
     def __init__(self, stream: BinaryIO) -> None:
         """Reads the header. Raises `NotAFeed` when there is none."""
-        buffered = io.BufferedReader(cast(io.RawIOBase, stream), _SNIFFED)
+        buffered = io.BufferedReader(cast("io.RawIOBase", stream), _SNIFFED)
         head = buffered.peek(_SNIFFED)[:_SNIFFED]
         self._text = io.TextIOWrapper(buffered, text_encoding(head), errors="replace", newline="")
         self._ends_whole = True

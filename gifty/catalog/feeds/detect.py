@@ -56,7 +56,8 @@ class FeedFile(io.RawIOBase):
         for _ in range(_MAX_LAYERS):
             if not self._packed():
                 break
-            self._stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(mode="rb", fileobj=self._stream)), _HEAD)
+            unpacked = gzip.GzipFile(mode="rb", fileobj=self._stream)
+            self._stream = io.BufferedReader(cast("io.RawIOBase", unpacked), _HEAD)
 
     @property
     def position(self) -> int:
@@ -105,7 +106,7 @@ class FeedFile(io.RawIOBase):
 
 
 def detect(head: bytes) -> str:
-    """The format of a feed that begins with `head`. Raises `NotAFeed` and says what it is instead where that is plain."""
+    """The format of a feed that begins with `head`. Raises `NotAFeed` and says what it is instead, if that is plain."""
     if not head.strip():
         raise NotAFeed("the file is empty")
     if head.startswith(

@@ -102,9 +102,31 @@ def truth(text: str | None) -> bool | None:
     return _TRUTH.get(text.strip().lower().replace(" ", "_")) if text else None
 
 
-_TRUTH: Final = {
-    "true": True, "1": True, "yes": True, "да": True, "in_stock": True, "instock": True, "available": True, "есть": True,
-    "preorder": True, "backorder": True, "в_наличии": True, "limited": True,
-    "false": False, "0": False, "no": False, "нет": False, "out_of_stock": False, "outofstock": False, "unavailable": False,
-    "нет_в_наличии": False, "soldout": False, "sold_out": False, "discontinued": False,
-}  # fmt: skip
+_YES: Final = (
+    "true",
+    "1",
+    "yes",
+    "да",
+    "in_stock",
+    "instock",
+    "available",
+    "есть",
+    "preorder",
+    "backorder",
+    "в_наличии",
+    "limited",
+)
+_NO: Final = (
+    "false",
+    "0",
+    "no",
+    "нет",
+    "out_of_stock",
+    "outofstock",
+    "unavailable",
+    "нет_в_наличии",
+    "soldout",
+    "sold_out",
+    "discontinued",
+)
+_TRUTH: Final = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}

@@ -13,7 +13,7 @@ _KEPT: Final = (
 
 
 def merchant_item(given: Mapping[str, str], pictures: Sequence[str], options: FeedOptions, shop: str | None) -> RawItem:
-    """The item from fields named as in the specification, without prefix. A sale price is the price, the other the old one."""
+    """The item from fields named as specified, without prefix. A sale price is the price, the other the old one."""
     get = given.get
     price, old = get("price"), None
     if get("sale_price"):

@@ -104,7 +104,7 @@ class XmlFeed:
     def __init__(self, stream: BinaryIO, shape: Shape) -> None:
         self._stream = stream
         self._shape = shape
-        self._items = _ItemParser(shape)
+        self._items = _ItemParser()
 
     def entries(self) -> Iterator[Entry | Reject]:
         """Items as they stand in the text. A document with a DTD of its own raises `NotAFeed`."""
@@ -287,7 +287,7 @@ class _Skeleton:
 class _ItemParser:
     """One long-lived expat parser for many items; made anew after a malformed one."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self) -> None:
         self._parser: expat.XMLParserType | None = None
         self._text: list[str] = []
         self._element = Element({})

@@ -11,9 +11,31 @@ from gifty.catalog.feeds.xml_items import Attributes, Element, XmlFeed
 _MAX_LEVELS: Final = 8
 # What kinds of offers say besides the common fields, kept under its own name.
 _KEPT: Final = frozenset(
-    {"author", "publisher", "series", "year", "isbn", "artist", "director", "media", "starring", "country", "worldRegion",
-     "region", "days", "place", "hall", "date", "country_of_origin", "barcode", "model", "age", "weight", "group_id"}
-)  # fmt: skip
+    {
+        "author",
+        "publisher",
+        "series",
+        "year",
+        "isbn",
+        "artist",
+        "director",
+        "media",
+        "starring",
+        "country",
+        "worldRegion",
+        "region",
+        "days",
+        "place",
+        "hall",
+        "date",
+        "country_of_origin",
+        "barcode",
+        "model",
+        "age",
+        "weight",
+        "group_id",
+    }
+)
 
 
 def yml_feed(stream: BinaryIO, options: FeedOptions) -> Feed:

@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 MAX_URL_BYTES: Final = 2_000
+_MAX_HOST: Final = 253
+_MAX_PORT: Final = 65_535
 
 _TRACKING: Final = frozenset({"yclid", "gclid", "fbclid", "asid", "_openstat"})
 _URL = re.compile(r"(?:(https?):)?//([^/?#\s\\]+)((?:/[^?#]*)?)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE | re.DOTALL)
@@ -59,11 +61,11 @@ def _host(authority: str, scheme: str) -> str:
         except UnicodeError:
             raise ValueError("has an impossible host name") from None
     host = host.rstrip(".")
-    if len(host) > 253 or ".." in host or not _HOST.fullmatch(host):
+    if len(host) > _MAX_HOST or ".." in host or not _HOST.fullmatch(host):
         raise ValueError("has an impossible host name")
     if port in ("", "80" if scheme == "http" else "443"):
         return host
-    if int(port[:6]) > 65_535:
+    if int(port[:6]) > _MAX_PORT:
         raise ValueError("has an impossible port")
     return f"{host}:{int(port)}"
 

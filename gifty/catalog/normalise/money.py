@@ -12,11 +12,20 @@ _MACHINE = re.compile(r"(\d{1,15})(?:\.(\d+))?", re.ASCII)
 _SPACES = re.compile(r"[\s\u00a0\u2009\u202f'\u2019]+")
 _FROM = re.compile(r"^(?:от|from)(?=\d)", re.IGNORECASE)
 _HUMAN = re.compile(r"([^\d,+-]*)([+-]?\d(?:[\d.,]*\d)?)([^\d,+-]*)", re.ASCII)
-_MARKS: Final = {
-    "₽": "RUB", "р": "RUB", "р.": "RUB", "руб": "RUB", "руб.": "RUB", "рублей": "RUB", "rub": "RUB", "rub.": "RUB", "rur": "RUB",
-    "$": "USD", "usd": "USD", "us$": "USD", "€": "EUR", "eur": "EUR", "£": "GBP", "gbp": "GBP", "₸": "KZT", "kzt": "KZT", "тг": "KZT",
-    "тенге": "KZT", "br": "BYN", "byn": "BYN", "₴": "UAH", "uah": "UAH", "грн": "UAH", "грн.": "UAH", "¥": "CNY", "cny": "CNY",
-}  # fmt: skip
+_NAMES: Final = {
+    "RUB": ("₽", "р", "р.", "руб", "руб.", "рублей", "rub", "rub.", "rur"),
+    "USD": ("$", "us$", "usd"),
+    "EUR": ("€", "eur"),
+    "GBP": ("£", "gbp"),
+    "KZT": ("₸", "тг", "тенге", "kzt"),
+    "BYN": ("br", "byn"),
+    "UAH": ("₴", "грн", "грн.", "uah"),
+    "CNY": ("¥", "cny"),
+}
+_MARKS: Final = {name: code for code, names in _NAMES.items() for name in names}
+_HUNDREDTHS: Final = 2
+_GROUP: Final = 3
+_MAX_TEXT: Final = 60
 _CODE = re.compile(r"[a-z]{3}", re.IGNORECASE | re.ASCII)
 
 
@@ -29,12 +38,12 @@ def parse_price(text: str) -> tuple[int, str | None]:
         whole, part = machine.groups()
         if part is None:
             return _checked(int(whole) * 100), None
-        if len(part) <= 2:
-            return _checked(int(whole) * 100 + int(part.ljust(2, "0"))), None
+        if len(part) <= _HUNDREDTHS:
+            return _checked(int(whole) * 100 + int(part.ljust(_HUNDREDTHS, "0"))), None
         return _checked(_minor(text[:40])), None
-    compact = _FROM.sub("", _SPACES.sub("", text[:60]))
+    compact = _FROM.sub("", _SPACES.sub("", text[:_MAX_TEXT]))
     match = _HUMAN.fullmatch(compact)
-    if match is None or len(text) > 60:
+    if match is None or len(text) > _MAX_TEXT:
         raise ValueError("is not a price")
     before, number, after = match.groups()
     if number.startswith("-"):
@@ -66,8 +75,8 @@ def _dotted(number: str) -> str:
         return number.replace(group, "").replace(decimal, ".")
     separator = "," if comma >= 0 else "."
     head, *groups = number.split(separator)
-    if len(groups) > 1 or (groups and len(groups[0]) == 3 and head not in ("", "0")):
-        if any(len(group) != 3 for group in groups):
+    if len(groups) > 1 or (groups and len(groups[0]) == _GROUP and head not in ("", "0")):
+        if any(len(group) != _GROUP for group in groups):
             raise ValueError("is not a price")
         return head + "".join(groups)
     return number.replace(separator, ".")

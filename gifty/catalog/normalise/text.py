@@ -11,8 +11,14 @@ MAX_TITLE: Final = 300
 MAX_DESCRIPTION: Final = 4_000
 MAX_NAME: Final = 120
 
-_EMOJI = "\u2190-\u21ff\u2300-\u23ff\u2580-\u27bf\u2900-\u297f\u2b00-\u2bff\u3297\u3299\U0001f000-\U0001faff\U000e0000-\U000e007f"
-_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff"
+_EMOJI = (
+    "\u2190-\u21ff\u2300-\u23ff\u2580-\u27bf\u2900-\u297f"
+    "\u2b00-\u2bff\u3297\u3299\U0001f000-\U0001faff\U000e0000-\U000e007f"
+)
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff"
+)
 _PLAIN = re.compile(
     "[ -%'-;=?-~\u00a1-\u00ac\u00ae-\u017f\u0400-\u045f\u2010-\u2027\u2030-\u205e\u20ac\u20bd\u2116\u2122]*"
 )
