@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gifty.core.database import Database, Record
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 DESCRIPTION_CHARACTERS: Final = 400
 
-# $1 kinds, $2 their numbers, $3 motifs, $4 their numbers, $5 ids, $6 low price, $7 high price, $8 currency,
-# $9 lowest and $10 highest age of the recipient, $11 gender, $12 closeness, $13 wishes, $14 least giftability, $15 excluded words,
-# $16 excluded categories, $17 excluded merchants, $18 another age that suits
+# $1 low price, $2 high price, $3 currency, $4 lowest and $5 highest age of the recipient, $6 gender, $7 closeness,
+# $8 wishes, $9 least giftability, $10 excluded words, $11 excluded categories, $12 excluded merchants, $13 another age
+# that suits;
+# then of candidates: $14 kinds, $15 their numbers, $16 motifs, $17 their numbers, $18 ids; of any: $14 limit
 _MEETS: Final = """
     JOIN offers o ON o.gift_id = p.gift_id
-    WHERE p.giftability >= $14 AND p.closeness <= $12
-      AND (p.age_min <= $10 AND p.age_max >= $9 OR p.age_min <= $18 AND p.age_max >= $18)
-      AND ($11::text IS NULL OR p.gender = 'any' OR p.gender = $11)
-      AND NOT p.breaks && $13
+    WHERE p.giftability >= $9 AND p.closeness <= $7
+      AND (p.age_min <= $5 AND p.age_max >= $4 OR p.age_min <= $13 AND p.age_max >= $13)
+      AND ($6::text IS NULL OR p.gender = 'any' OR p.gender = $6)
+      AND NOT p.breaks && $8
       AND o.active AND o.available
-      AND ($8::text IS NULL OR (o.currency = $8 AND o.price >= $6::numeric AND ($7::numeric IS NULL OR o.price <= $7)))
+      AND ($3::text IS NULL OR (o.currency = $3 AND o.price >= $1::numeric AND ($2::numeric IS NULL OR o.price <= $2)))
 """
 
 _DETAILS: Final = """
@@ -33,37 +34,37 @@ JOIN gift_profiles p USING (gift_id)
 JOIN gifts g ON g.id = picked.gift_id
 JOIN offers o USING (gift_id)
 LEFT JOIN categories c ON c.id = g.category_id
-WHERE NOT EXISTS (SELECT FROM unnest($15::text[]) AS w(word)
+WHERE NOT EXISTS (SELECT FROM unnest($10::text[]) AS w(word)
                   WHERE position(w.word in lower(g.title)) > 0)
-  AND (cardinality($16::text[]) = 0 OR c.name_key IS NULL OR NOT c.name_key = ANY ($16))
-  AND (cardinality($17::text[]) = 0 OR g.merchant IS NULL OR NOT lower(g.merchant) = ANY ($17))
+  AND (cardinality($11::text[]) = 0 OR c.name_key IS NULL OR NOT c.name_key = ANY ($11))
+  AND (cardinality($12::text[]) = 0 OR g.merchant IS NULL OR NOT lower(g.merchant) = ANY ($12))
 ORDER BY p.gift_id
 """
 
 CANDIDATES: Final = f"""
 WITH picked AS (
     SELECT f.gift_id
-    FROM unnest($1::text[], $2::int[]) AS k(kind, enough)
+    FROM unnest($14::text[], $15::int[]) AS k(kind, enough)
     CROSS JOIN LATERAL (
         SELECT p.gift_id FROM gift_profiles p {_MEETS} AND p.kind = k.kind ORDER BY p.giftability DESC LIMIT k.enough
     ) f
     UNION
     SELECT f.gift_id
-    FROM unnest($3::text[], $4::int[]) AS m(motif, enough)
+    FROM unnest($16::text[], $17::int[]) AS m(motif, enough)
     CROSS JOIN LATERAL (
         SELECT p.gift_id FROM gift_motifs g JOIN gift_profiles p ON p.gift_id = g.gift_id {_MEETS}
-          AND g.motif = m.motif AND g.giftability >= $14
+          AND g.motif = m.motif AND g.giftability >= $9
         ORDER BY g.giftability DESC LIMIT m.enough
     ) f
     UNION
-    SELECT p.gift_id FROM gift_profiles p {_MEETS} AND p.gift_id = ANY ($5::text[])
+    SELECT p.gift_id FROM gift_profiles p {_MEETS} AND p.gift_id = ANY ($18::text[])
 )
 {_DETAILS}
 """
 
 ANY: Final = f"""
 WITH picked AS (
-    SELECT p.gift_id FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $19
+    SELECT p.gift_id FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $14
 )
 {_DETAILS}
 """
@@ -84,26 +85,31 @@ class CandidateRepository:
 
     async def candidates(self, query: CandidateQuery) -> list[Record]:
         """Rows in the order of `Candidate`'s fields."""
-        return await self._database.fetch(CANDIDATES, *arguments(query.kinds, query.motifs, query.ids, query.where))
+        return await self._database.fetch(
+            CANDIDATES,
+            *bounds(query.where),
+            list(query.kinds),
+            list(query.kinds.values()),
+            list(query.motifs),
+            list(query.motifs.values()),
+            list(query.ids),
+        )
 
     async def any_candidates(self, where: CandidateFilter, limit: int) -> list[Record]:
         """Rows in the order of `Candidate`'s fields, of any kind."""
-        return await self._database.fetch(ANY, *arguments({}, {}, (), where), limit)
+        return await self._database.fetch(ANY, *bounds(where), limit)
 
     async def cards(self, gift_ids: Sequence[str]) -> list[Record]:
         """Rows of `GiftCard`."""
         return await self._database.fetch(CARDS, list(gift_ids))
 
 
-def arguments(
-    kinds: Mapping[str, int], motifs: Mapping[str, int], ids: Sequence[str], where: CandidateFilter
-) -> tuple[Any, ...]:
-    """The values of the statements, in the order of their placeholders."""
+def bounds(where: CandidateFilter) -> tuple[Any, ...]:
+    """The values $1 to $13 of the statements."""
     return (
-        list(kinds), list(kinds.values()), list(motifs), list(motifs.values()), list(ids),
         where.low_price, where.high_price, where.priced_in, where.age_low, where.age_high, where.gender,
-        where.closeness, sorted(where.tags),
-        where.least_giftability, [word.lower() for word in where.exclude_words if word],
+        where.closeness, sorted(where.tags), where.least_giftability,
+        [word.lower() for word in where.exclude_words if word],
         [name.strip().lower() for name in where.exclude_categories],
         [name.strip().lower() for name in where.exclude_merchants], where.also_age,
     )  # fmt: skip

@@ -25,6 +25,7 @@ SOFT_ALONE: Final = 0.25
 ENOUGH_OF_BUDGET: Final = 0.35
 CHEAP: Final = 300.0
 DEAR: Final = 15_000.0
+OVER_BUDGET: Final = 0.75
 TOO_CLOSE: Final = 0.7
 CHILD: Final = 14
 THEME_ELSEWHERE: Final = {
@@ -209,7 +210,7 @@ def price_factor(price: float | None, brief: Brief) -> float:
         return max(0.35, math.sqrt(DEAR / price)) if price > DEAR else 1.0
     share = price / wanted
     if share > 1.0:
-        return 0.75
+        return OVER_BUDGET / share**1.5
     enough = ENOUGH_OF_BUDGET * brief.dear
     return max(0.25, math.sqrt(share / enough)) if share < enough else 1.0
 

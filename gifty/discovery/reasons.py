@@ -36,7 +36,6 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "need": "Даёт то, чего не хватает: {0}",
         "budget_up": "Часть идей чуть дороже бюджета, но не больше чем на 10 %",
         "budget": "В бюджет ничего подходящего не уложилось: показаны ближайшие по цене",
-        "low": "Добавлены подарки скромнее по цене",
         "interests_relaxed": "По этим интересам подарков мало: добавлены подходящие человеку в целом",
         "vibe_relaxed": "Настроение подарка соблюдено не везде",
         "occasion_relaxed": "Не все подарки связаны с поводом",
@@ -60,7 +59,6 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "need": "Gives what they miss: {0}",
         "budget_up": "Some ideas cost a little more than the budget, by 10 % at most",
         "budget": "Nothing apt fits the budget: these come closest in price",
-        "low": "Gifts of a more modest price were added",
         "interests_relaxed": "Few gifts meet these interests: some suit the person in general",
         "vibe_relaxed": "Not every gift has the mood you asked for",
         "occasion_relaxed": "Not every gift belongs to the occasion",
@@ -142,7 +140,8 @@ class Reasons:
         if slot == WILDCARD:
             said.append(self._text(language, "wildcard"))
         strengths = [
-            ("romance", "romantic", brief.relation == "partner"), ("usage_frequency", "used", True), ("wow", "wow", True),
+            ("romance", "romantic", brief.relation == "partner"), ("usage_frequency", "used", True),
+            ("wow", "wow", True),
             ("warmth", "warm", slot == PIVOT or brief.relation != "boss"), ("aesthetics", "beautiful", True),
             ("practicality", "practical", True),
         ]  # fmt: skip

@@ -159,30 +159,24 @@ class RecommendationService:
     async def _relax(
         self, quiz: Quiz, known: _Understood, where: CandidateFilter, found: Mapping[str, float], ranked: list[Ranked]
     ) -> tuple[list[Ranked], list[Relaxation]]:
-        """Gives way until there are enough: price down, budget up a little, interests, then budget at all."""
+        """Gives way until there are enough: budget up a little, interests, price down, then budget at all."""
         brief, relaxed = known.brief, []
         soft = quiz.budget_strictness == "soft" and quiz.max_price is None and where.high_price is not None
-        steps: list[tuple[str, str, CandidateFilter]] = []
-        least = quiz.min_price or 0.0
-        if where.low_price > least:
-            where = replace(where, low_price=least)
-            steps.append(("", "", where))
         if soft and where.high_price is not None:
             where = replace(where, high_price=where.high_price * bounds.STRETCH)
-            steps.append(("budget", "budget_up", where))
-        for wish, text, wider in steps:
-            before = len(ranked)
-            ranked = _joined(ranked, await self._ranked(quiz, known, wider, found))
-            if wish and len(ranked) > before:
-                relaxed.append(self._reasons.relaxed(brief.language, wish, text))
+            wider = _joined(ranked, await self._ranked(quiz, known, where, found))
+            if len(wider) > len(ranked):
+                relaxed.append(self._reasons.relaxed(brief.language, "budget", "budget_up"))
+            ranked = wider
+        for low_price, least_giftability in ((where.low_price, where.least_giftability), (quiz.min_price or 0.0, 0.0)):
             if len(ranked) >= quiz.top_n:
-                return ranked, relaxed
-        anything = await self._candidates.any_candidates(replace(where, least_giftability=0.0), LAST_RESORT)
-        ranked = _joined(ranked, self._rank(quiz, known, anything, found))
+                break
+            where = replace(where, low_price=low_price, least_giftability=least_giftability)
+            anything = await self._candidates.any_candidates(where, LAST_RESORT)
+            ranked = _joined(ranked, self._rank(quiz, known, anything, found))
         if not ranked and soft:
-            dearer = replace(where, high_price=None, least_giftability=0.0)
-            nearest = self._rank(quiz, known, await self._candidates.any_candidates(dearer, LAST_RESORT), found)
-            ranked = sorted(nearest, key=lambda one: (one.candidate.price or 0.0, one.candidate.gift_id))
+            dearer = replace(where, high_price=None)
+            ranked = self._rank(quiz, known, await self._candidates.any_candidates(dearer, LAST_RESORT), found)
             if ranked:
                 relaxed = [self._reasons.relaxed(brief.language, "budget", "budget")]
         return ranked, relaxed
@@ -273,7 +267,8 @@ class RecommendationService:
             "motifs": list(known.motifs),
             "gifts": [
                 {
-                    "gift_id": one.candidate.gift_id, "slot": slot, "score": round(one.score, 4), "fit": round(one.fit, 3),
+                    "gift_id": one.candidate.gift_id, "slot": slot, "score": round(one.score, 4),
+                    "fit": round(one.fit, 3),
                     "soft": round(one.soft, 3), "price": round(one.price, 3), "kind": one.candidate.kind,
                     "interests": list(one.interests),
                 }

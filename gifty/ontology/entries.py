@@ -243,7 +243,8 @@ def _interest(
     forms.extend(("motif", identity, form, entry.where) for form in motifs)
     return {
         "id": identity, "ru": entry.text("ru"), "en": entry.text("en"), "near": entry.weights("near", interests),
-        "needs": entry.words("needs", NEEDS), "vibes": entry.words("vibes"), "polarising": entry.number("polarising", 0.0),
+        "needs": entry.words("needs", NEEDS), "vibes": entry.words("vibes"),
+        "polarising": entry.number("polarising", 0.0),
     }  # fmt: skip
 
 

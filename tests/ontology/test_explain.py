@@ -4,7 +4,11 @@ import sys
 
 def explain(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "gifty.ontology.explain", *arguments], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", "gifty.ontology.explain", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return done.stdout
 

@@ -8,8 +8,8 @@ from gifty.ontology.models import NO_GIFT_ROLES
 from tests.fixtures.knowledge import shipped_ontology
 
 INTEREST = '[[interest]]\nid = "tea"\nru = "чай"\nen = "tea"\nforms = ["чай"]\nmotifs = ["чайн*"]\n'
-PARENT = '[[kind]]\nid = "tableware"\nru = "посуда"\nen = "tableware"\ngift = 0.5\nages = [16, 99]\naxes = { warmth = 0.7 }\nbreaks = ["kids_safe"]\n'
-CHILD = '[[kind]]\nid = "teapot"\nru = "чайник"\nen = "teapot"\nis = "tableware"\nforms = ["чайник"]\ninterests = ["tea:0.8"]\naxes = { wow = 0.6 }\n'
+PARENT = '[[kind]]\nid = "tableware"\nru = "посуда"\nen = "tableware"\ngift = 0.5\nages = [16, 99]\naxes = { warmth = 0.7 }\nbreaks = ["kids_safe"]\n'  # noqa: E501
+CHILD = '[[kind]]\nid = "teapot"\nru = "чайник"\nen = "teapot"\nis = "tableware"\nforms = ["чайник"]\ninterests = ["tea:0.8"]\naxes = { wow = 0.6 }\n'  # noqa: E501
 
 
 def knowledge(folder: Path, kinds: str = PARENT + CHILD, interests: str = INTEREST) -> Path:

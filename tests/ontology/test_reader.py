@@ -121,7 +121,7 @@ def test_hazards_in_the_title_break_wishes(title, tags):
 
 
 def test_things_that_are_not_in_question_break_nothing():
-    assert not read("Кружка с лисой") .breaks & {"no_alcohol", "no_adult_18plus", "no_weapon_like", "no_sharp_objects"}
+    assert not read("Кружка с лисой").breaks & {"no_alcohol", "no_adult_18plus", "no_weapon_like", "no_sharp_objects"}
 
 
 def test_motifs_name_interests_whatever_the_kind():

@@ -2,7 +2,7 @@
 
     python tests/bench/relevance/evaluate.py PRODUCTS.csv [--lists]
 
-Gifty answers through its real service over PostgreSQL. nDCG@10 gains are the grades (3, 2, 1; anything else 0), its ideal
+Gifty answers through its real service over PostgreSQL. nDCG@10 gains are the grades (3, 2, 1; others 0), its ideal
 comes from the judgements; P@10 counts grades 2 and 3; a broken wish is a grade of -1, a price over 110 % of the budget,
 the wrong gender, or a wish tag that the product's profile breaks.
 """
