@@ -1,15 +1,16 @@
 """The gift finder in a real browser, over answers made up for the purpose."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from gifty.catalog.models import Promotion
@@ -26,6 +27,9 @@ from gifty.discovery.models import Pick, Quiz, Recommendation, Relaxation
 from gifty.discovery.schemas import GenerateRequest, RecommendationSchema
 from gifty.web import pages
 from tests.fixtures.browser import chromium
+
+# One browser serves all of these tests, so they share its event loop.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Client = TestClient[web.Request, web.Application]
 
@@ -98,8 +102,8 @@ def made_up() -> MadeUp:
     return MadeUp()
 
 
-@pytest.fixture
-async def client(made_up: MadeUp, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Client:
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(made_up: MadeUp) -> AsyncIterator[Client]:
     """The pages over made-up answers."""
     app, clock = web.Application(), SystemClock()
     pages.add_pages(app)
@@ -113,16 +117,17 @@ async def client(made_up: MadeUp, aiohttp_client: Callable[[web.Application], Aw
         readiness=Readiness(clock),
         error_page=pages.error_page,
     )
-    return await aiohttp_client(app)
+    async with TestClient(TestServer(app)) as client:
+        yield client
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, client: Client) -> AsyncIterator[Page]:
     """The finder in Russian on a desk; whatever the browser complains about fails the test."""
     async with opened(browser, client) as page:
