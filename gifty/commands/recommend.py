@@ -77,7 +77,7 @@ def _quiz(arguments: argparse.Namespace) -> Quiz:
     try:
         quiz: Quiz = GenerateRequest().load({key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
-        raise InvalidInput(_first(error.normalized_messages())) from error
+        raise InvalidInput(_first(error.messages_dict)) from error
     return quiz
 
 

@@ -13,7 +13,8 @@ from gifty.ontology.text import fold
 SAFE, PIVOT, PRACTICAL, WILDCARD = "safe_bet", "emotional_pivot", "practical", "wildcard"
 SLOTS: Final = (SAFE, PIVOT, PRACTICAL, WILDCARD)
 POOL: Final = 120
-SAME_KIND: Final = 0.9
+SAME_KIND: Final = 0.93
+SAME_FAMILY: Final = 0.98
 SAME_FRANCHISE: Final = 0.97
 SAME_INTEREST: Final = 0.985
 NEAR_DUPLICATE: Final = 0.55
@@ -29,17 +30,22 @@ def assemble(brief: Brief, ranked: Sequence[Ranked], size: int) -> list[tuple[Ra
     pool = _products_first(ranked, size)[:POOL]
     words = {one.candidate.gift_id: frozenset(fold(one.candidate.title).split()) for one in pool}
     kinds: Counter[str | None] = Counter()
+    families: Counter[str] = Counter()
     franchises: Counter[str] = Counter()
     interests: Counter[str] = Counter()
     chosen: list[Ranked] = []
     while pool and len(chosen) < size:
         best = max(
             pool,
-            key=lambda one: (_marginal(one, chosen, kinds, franchises, interests, words), one.candidate.gift_id),
+            key=lambda one: (
+                _marginal(one, chosen, kinds, families, franchises, interests, words),
+                one.candidate.gift_id,
+            ),
         )
         pool.remove(best)
         chosen.append(best)
         kinds[best.candidate.kind] += 1
+        families[best.family] += 1
         franchises.update(motif for motif in best.candidate.motifs if motif.startswith("franchise:"))
         if best.interests:
             interests[best.interests[0]] += 1
@@ -58,12 +64,13 @@ def _marginal(
     one: Ranked,
     chosen: Sequence[Ranked],
     kinds: Counter[str | None],
+    families: Counter[str],
     franchises: Counter[str],
     interests: Counter[str],
     words: dict[str, frozenset[str]],
 ) -> float:
     candidate = one.candidate
-    value = one.score * SAME_KIND ** kinds[candidate.kind]
+    value = one.score * SAME_KIND ** kinds[candidate.kind] * SAME_FAMILY ** families[one.family]
     for motif in candidate.motifs:
         if motif in franchises:
             value *= SAME_FRANCHISE ** franchises[motif]

@@ -16,15 +16,17 @@ from gifty.discovery.models import Brief, Quiz
 from gifty.ontology.loader import Ontology
 from gifty.ontology.models import AXES
 
-MOTIF_FIT: Final = 0.8
+MOTIF_FIT: Final = 0.72
 """What a motif in the title of any thing counts against a kind made for the interest."""
 FRANCHISE_FIT: Final = 0.97
-GIFT_POWER: Final = 0.75
+GIFT_POWER: Final = 0.85
 FIT_SHARE: Final = 0.72
 SOFT_ALONE: Final = 0.25
 ENOUGH_OF_BUDGET: Final = 0.35
 CHEAP: Final = 300.0
 DEAR: Final = 15_000.0
+NAMED: Final = 1.25
+"""Factor on gifts of the very franchise the giver named."""
 OVER_BUDGET: Final = 0.75
 TOO_CLOSE: Final = 0.7
 CHILD: Final = 14
@@ -68,6 +70,8 @@ class Ranked:
     """Price factor."""
     interests: tuple[str, ...]
     """Named interests it meets, best first."""
+    family: str
+    """The broad group of its kind."""
 
 
 class Ranker:
@@ -76,6 +80,7 @@ class Ranker:
     def __init__(self, ontology: Ontology, matrix: KindMatrix) -> None:
         self._ontology = ontology
         self._matrix = matrix
+        self._families = {name: ontology.family(name) for name in ontology.kinds}
 
     def kinds(self, brief: Brief) -> KindScores:
         """The score of every kind for a brief, hard bounds on kinds included."""
@@ -118,6 +123,7 @@ class Ranker:
             elif motif in brief.motifs:
                 missed *= 1.0 - FRANCHISE_FIT
         fit = 1.0 - missed
+        named = not brief.motifs.isdisjoint(candidate.motifs)
         fit = max(fit, found.get(candidate.gift_id, 0.0))
         relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
         price = price_factor(candidate.price, brief)
@@ -125,9 +131,19 @@ class Ranker:
         score *= self._shared(brief, candidate, float(kinds.shared[row]) if row is not None else 1.0)
         score *= self._moods(brief, candidate) * self._wished(quiz, candidate)
         score *= 0.85 + 0.3 * candidate.quality
+        if named:
+            score *= NAMED
         if brief.avoided and self._is_avoided(brief, candidate):
             score *= AVOIDED
-        return Ranked(candidate, score, fit, soft, price, self._met(brief, candidate))
+        return Ranked(
+            candidate,
+            score,
+            fit,
+            soft,
+            price,
+            self._met(brief, candidate),
+            self._families.get(candidate.kind or "", ""),
+        )
 
     def _given(self, candidate: Candidate) -> Mapping[str, float]:
         """Interests of the candidate's kind."""
@@ -212,7 +228,7 @@ def price_factor(price: float | None, brief: Brief) -> float:
     if share > 1.0:
         return OVER_BUDGET / share**1.5
     enough = ENOUGH_OF_BUDGET * brief.dear
-    return max(0.25, math.sqrt(share / enough)) if share < enough else 1.0
+    return float(max(0.25, math.sqrt(share / enough))) if share < enough else 1.0
 
 
 def _relevance(fit: Any, soft: Any) -> Any:

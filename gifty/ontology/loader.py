@@ -65,6 +65,11 @@ class Ontology:
             current = kind.parent
         return line
 
+    def family(self, kind_id: str) -> str:
+        """The broad group of a kind: the second of its line from the top, or itself when it stands there."""
+        line = self.parents(kind_id)
+        return line[max(0, len(line) - 2)].id
+
     def is_a(self, kind_id: str, ancestor: str) -> bool:
         """Whether a kind is the given one or inherits from it."""
         return any(kind.id == ancestor for kind in self.parents(kind_id))
