@@ -71,7 +71,7 @@ WITH picked AS (
 
 CARDS: Final = f"""
 SELECT g.id AS gift_id, left(g.description, {DESCRIPTION_CHARACTERS}) AS description, g.url, g.image_url,
-       o.old_price::float8 AS old_price
+       o.old_price::float8 AS old_price, g.attributes -> 'en' AS english
 FROM gifts g JOIN offers o ON o.gift_id = g.id
 WHERE g.id = ANY ($1::text[])
 """

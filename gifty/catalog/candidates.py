@@ -73,6 +73,8 @@ class GiftCard:
     url: str
     image_url: str | None
     old_price: float | None
+    english: Mapping[str, str] | None
+    """Title, description and category in English, where the catalogue has them."""
 
 
 class CandidateService:

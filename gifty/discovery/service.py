@@ -215,17 +215,18 @@ class RecommendationService:
 
     def _pick(self, brief: Brief, one: Ranked, slot: str, card: GiftCard, promotions: Sequence[Promotion]) -> Pick:
         candidate = one.candidate
+        english = (brief.language == "en" and card.english) or {}
         return Pick(
             gift_id=candidate.gift_id,
-            title=candidate.title,
-            description=card.description,
+            title=english.get("title", candidate.title),
+            description=english.get("description", card.description),
             price=candidate.price,
             currency=candidate.currency,
             old_price=card.old_price,
             product_url=card.url,
             image_url=card.image_url,
             merchant=candidate.merchant,
-            category=candidate.category,
+            category=english.get("category", candidate.category),
             is_idea=candidate.is_idea,
             reasons=self._reasons.why(brief, one, slot),
             slot=slot,
