@@ -17,6 +17,7 @@ FILE: Final = Path(__file__).with_name("drawings.toml")
 MOST_REASONS: Final = 2
 
 _WORD: Final = re.compile(r"[\w-]+")
+_CYRILLIC: Final = re.compile("[а-яё]", re.IGNORECASE)
 _GIFT: Final = ("gift", "rose")
 
 
@@ -65,6 +66,8 @@ class Card:
 
     gift_id: str
     title: str
+    title_lang: str
+    """The language of the title where it is not the page's."""
     url: str
     image: str
     drawing: str
@@ -90,6 +93,7 @@ def card_of(gift: Mapping[str, Any], texts: Texts, drawings: Drawings) -> Card:
     return Card(
         gift_id=gift["gift_id"],
         title=gift["title"],
+        title_lang="ru" if texts.lang != "ru" and _CYRILLIC.search(gift["title"]) else "",
         url=_web_address(gift.get("product_url")),
         image=_web_address(gift.get("image_url")),
         drawing=drawing,

@@ -85,7 +85,7 @@ function draw(gift, first) {
       gift.is_idea && make("span", { class: "tag" }, said.idea) || ""),
     make("div", { class: "say" },
       first ? make("p", { class: "spot" }, said.featured) : "",
-      make("h3", {}, make("a", url ? { href: url, target: "_blank", rel: "noopener nofollow" } : {}, gift.title)),
+      make("h3", {}, make("a", { lang: lang !== "ru" && /[а-яё]/i.test(gift.title) && "ru", ...(url && { href: url, target: "_blank", rel: "noopener nofollow" }) }, gift.title)),
       reasons.length ? make("div", { class: "why" }, make("p", {}, said.why), make("ul", {}, ...reasons.map((reason) => make("li", {}, reason)))) : "",
       promotion ? coupon(promotion) : "",
       make("p", { class: "buy" },
