@@ -15,7 +15,7 @@ from gifty.core.embedded.cluster import READY, Cluster, binaries
 _START_SECONDS: Final = 90.0
 _RETRY_SECONDS: Final = 0.05
 _MOST_REFUSALS: Final = 2
-_LOG_TAIL: Final = 5
+_LOG_TAIL: Final = 12
 
 
 class EmbeddedPostgresFailed(Exception):

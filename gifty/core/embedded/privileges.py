@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_KEEPCAPS: Final = 8
+_PR_SET_SECUREBITS: Final = 28
+_SECBIT_NO_SETUID_FIXUP: Final = 1 << 2
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _CAP_DAC_READ_SEARCH: Final = 2
@@ -55,7 +56,8 @@ def becoming(owner: Owner) -> Callable[[], None]:
 
     def prepare() -> None:
         if dropping:
-            libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+            # Keeps the capability across setuid, and in access(2), which initdb asks about its own programs.
+            libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
             os.setgroups([])
             os.setresgid(owner.gid, owner.gid, owner.gid)
             os.setresuid(owner.uid, owner.uid, owner.uid)
