@@ -38,6 +38,7 @@ class Keeper:
         self._users: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._leaving = False
 
     async def run(self) -> None:
         """Serves until the last user has gone, or a signal says stop."""
@@ -55,22 +56,31 @@ class Keeper:
         for task in (idle, stop, server):
             task.cancel()
         await asyncio.gather(idle, stop, server, return_exceptions=True)
-        for writer in self._users:
-            writer.close()
+        await self._dismiss_users()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._users.add(writer)
         self._changed.set()
         try:
             await self._ready.wait()
-            writer.write(READY)
-            await reader.read()
+            if not self._leaving:
+                writer.write(READY)
+                await reader.read()
         except ConnectionError:
             pass
         finally:
             self._users.discard(writer)
             self._changed.set()
             writer.close()
+
+    async def _dismiss_users(self) -> None:
+        self._leaving = True
+        self._ready.set()
+        for writer in self._users:
+            writer.close()
+        while self._users:
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _until_unused(self) -> None:
         while True:
