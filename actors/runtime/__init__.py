@@ -1,6 +1,4 @@
-"""A small, strict actor library after the model of Erlang/OTP; it needs asyncio and nothing else.
-
-What it promises:
+"""A small, strict actor library after the model of Erlang/OTP; it needs asyncio and nothing else. It promises:
 
 - every mailbox is bounded, and its depth can be seen;
 - an ask never hangs: it is answered, refused, or timed out by its deadline;
@@ -13,34 +11,23 @@ What it promises:
 An actor that tells itself should use ``tell_nowait``: waiting for room in its own mailbox, it would wait in vain.
 """
 
-from .actor import Actor, group, handles
-from .clock import Clock
-from .context import Context, Timer
-from .dead_letters import DeadLetter, DeadLetterSink, Reason, RecentDeadLetters
-from .errors import (
-    ActorError,
-    ActorStopped,
-    AskFailed,
-    AskTimeout,
-    KeysExhausted,
-    MailboxFull,
-    NameTaken,
-    NoSuchActor,
-    NotSerialisable,
-    OperatorRestart,
-    RestartIntensityExceeded,
-    Unhandled,
-)
-from .messages import Ask, Message, MessageCodec, Terminated, message_name
-from .ref import Ref
-from .snapshot import ActorSnapshot, GroupHealth, Health, State, StopReport
-from .spec import Backoff, ChildSpec, MailboxPolicy, Overflow, Restart, Strategy, Supervision
+from .actor import Actor, Clock, Context, Timer, group, handles
+from .errors import ActorError, ActorStopped, AskFailed, AskTimeout, KeysExhausted, MailboxFull, NameTaken
+
+# isort: split
+from .errors import NoSuchActor, NotSerialisable, OperatorRestart, RestartIntensityExceeded, Unhandled
+from .mailbox import Ref
+from .messages import Ask, DeadLetter, DeadLetterSink, Message, MessageCodec, Reason, RecentDeadLetters, Terminated
+from .spec import ActorSnapshot, Backoff, ChildSpec, Health, MailboxPolicy, Overflow, Restart, State
+
+# isort: split
+from .spec import StopReport, Strategy, Supervision
 from .system import ActorSystem
 
 __all__ = [
     "Actor", "ActorError", "ActorSnapshot", "ActorStopped", "ActorSystem", "Ask", "AskFailed", "AskTimeout", "Backoff",
-    "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLetterSink", "GroupHealth", "Health", "KeysExhausted",
+    "ChildSpec", "Clock", "Context", "DeadLetter", "DeadLetterSink", "Health", "KeysExhausted",
     "MailboxFull", "MailboxPolicy", "Message", "MessageCodec", "NameTaken", "NoSuchActor", "NotSerialisable",
     "OperatorRestart", "Overflow", "Reason", "RecentDeadLetters", "Ref", "Restart", "RestartIntensityExceeded", "State",
-    "StopReport", "Strategy", "Supervision", "Terminated", "Timer", "Unhandled", "group", "handles", "message_name",
+    "StopReport", "Strategy", "Supervision", "Terminated", "Timer", "Unhandled", "group", "handles",
 ]  # fmt: skip

@@ -1,15 +1,24 @@
-"""The bounded mailbox of one actor, with a lane for control that overtakes data."""
+"""The bounded mailbox of one actor, with a lane for control that overtakes data, and the references to reach it by."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from collections.abc import Hashable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .errors import MailboxFull
-from .messages import Terminated
-from .spec import MailboxPolicy, Overflow
+from .errors import ActorStopped, AskTimeout, MailboxFull
+from .messages import Ask, Message, R, Reason, Terminated
+from .spec import ActorSnapshot, MailboxPolicy, Overflow
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .supervisor import Region
+    from .system import ActorSystem
+
+# The system that the running task is an actor of.
+INSIDE: ContextVar[ActorSystem | None] = ContextVar("actor system", default=None)
 
 
 class Envelope(NamedTuple):
@@ -19,7 +28,6 @@ class Envelope(NamedTuple):
     reply: asyncio.Future[Any]
 
     def refuse(self, error: Exception) -> None:
-        """Let the asker raise the error, if it still waits."""
         if not self.reply.done():
             self.reply.set_exception(error)
 
@@ -31,45 +39,38 @@ class Slot(NamedTuple):
 
 
 class Mailbox:
-    """Messages in order of arrival, never more than the policy allows; beyond that, callers wait in line.
+    """Messages in order of arrival, never more than the policy allows; beyond that, callers wait in line."""
 
-    The owner looks at ``urgent`` and ``notices`` before it takes from ``data``.
-    """
-
-    def __init__(self, path: str, policy: MailboxPolicy, accepts: Callable[[], bool]) -> None:
+    def __init__(self, system: ActorSystem, meter: ActorSnapshot, policy: MailboxPolicy) -> None:
         self.data: deque[Any] = deque()
         self.notices: deque[Terminated] = deque()
-        self.urgent = False
-        self.closed = False
-        self.dropped = 0
-        self.coalesced = 0
-        self._path = path
-        self._policy = policy
-        self._capacity = policy.capacity
-        self._accepts = accepts
+        self.urgent = self.closed = False
+        self._system, self._meter, self._policy = system, meter, policy
         self._newest: dict[Hashable, Any] = {}
         self._line: OrderedDict[asyncio.Future[bool], Any] = OrderedDict()
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether the owner waits here with nothing to do."""
         return self._waiter is not None and not self.data and not self.urgent
 
     @property
     def refuses(self) -> bool:
-        """Whether this caller is refused, however much room there is."""
-        return self.closed or not self._accepts()
+        """Whether this caller is refused; a system that closes still lets its own actors send."""
+        return self.closed or (self._system.closing and INSIDE.get() is not self._system)
 
     def offer(self, item: Any) -> bool:
         """Take the item at once; False if this caller is refused. Raises MailboxFull if it would have to wait."""
-        if self.closed or not self._accepts():
+        if self.closed or (self._system.closing and self.refuses):
             return False
-        room = len(self.data) < self._capacity and not self._line
+        room = len(self.data) < self._policy.capacity and not self._line
         if not self._place(item, room=room or self._policy.overflow is Overflow.DROP_OLDEST):
-            raise MailboxFull(self._path)
-        if not room:
-            self._drop_oldest()
+            raise MailboxFull(self._meter.path)
+        if len(self.data) > self._policy.capacity:
+            self._meter.dropped += 1
+            oldest = self.data.popleft()
+            if type(oldest) is Envelope:
+                oldest.refuse(MailboxFull("pushed out by a newer message"))
         return True
 
     async def put(self, item: Any) -> bool:
@@ -92,7 +93,7 @@ class Mailbox:
             key = self._policy.key(item)
             if key in self._newest:
                 self._newest[key] = item
-                self.coalesced += 1
+                self._meter.coalesced += 1
                 return True
             if room and key is not None:
                 self._newest[key] = item
@@ -103,28 +104,18 @@ class Mailbox:
                 self._wake()
         return room
 
-    def _drop_oldest(self) -> None:
-        if len(self.data) > self._capacity:
-            oldest = self.data.popleft()
-            self.dropped += 1
-            if type(oldest) is Envelope:
-                oldest.refuse(MailboxFull("pushed out by a newer message"))
-
     def take(self) -> Any:
-        """The oldest item; those who wait in line take the room that becomes free."""
-        item = self._unwrap(self.data.popleft())
-        while self._line and len(self.data) < self._capacity:
+        item = self.data.popleft()
+        if type(item) is Slot:
+            item = self._newest.pop(item.key)
+        while self._line and len(self.data) < self._policy.capacity:
             ticket, waiting = self._line.popitem(last=False)
             if not ticket.done():
                 ticket.set_result(True)
                 self._place(waiting, room=True)
         return item
 
-    def _unwrap(self, item: Any) -> Any:
-        return self._newest.pop(item.key) if type(item) is Slot else item
-
     async def wait(self) -> None:
-        """Return when there may be something to do."""
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -132,7 +123,6 @@ class Mailbox:
             self._waiter = None
 
     def interrupt(self) -> None:
-        """Make the owner look at control before the next message."""
         self.urgent = True
         self._wake()
 
@@ -144,10 +134,55 @@ class Mailbox:
     def close(self) -> list[Any]:
         """Refuse everything from now on, and hand over what was waiting; who stands in line learns for himself."""
         self.closed = True
-        left = [self._unwrap(item) for item in self.data]
-        self.data.clear()
         for ticket in self._line:
             if not ticket.done():
                 ticket.set_result(False)
         self._line.clear()
-        return left
+        return [self.take() for _ in range(len(self.data))]
+
+
+class Ref:
+    """A reference to the actor at a path, or to whichever holds a key when a message arrives; it outlives restarts.
+
+    For a key, ``tell`` and ``ask`` wait for room among the live keys as well, ``tell_nowait`` raises KeysExhausted.
+    """
+
+    def __init__(self, cell: Cell, path: str, region: Region | None = None) -> None:
+        self._cell, self.path, self._region = cell, path, region
+
+    def locate_now(self) -> Cell:
+        return self._cell if self._region is None else self._region.activate_now(self.path)
+
+    async def tell(self, message: Message) -> bool:
+        """Send, and wait for room if that is the policy, or raise MailboxFull if it is to fail fast.
+
+        True: accepted. False: the actor is stopped, and the message is a dead letter already.
+        """
+        cell = self._cell if self._region is None else await self._region.activate(self.path)
+        return await cell.mailbox.put(message) or self._refused(cell, message)
+
+    def tell_nowait(self, message: Message) -> bool:
+        """Send without ever waiting; as ``tell``, but raises MailboxFull in a blocking mailbox too."""
+        cell = self.locate_now()
+        return cell.mailbox.offer(message) or self._refused(cell, message)
+
+    def _refused(self, cell: Cell, message: Message) -> bool:
+        cell.bury(message, Reason.STOPPED, path=self.path)
+        return False
+
+    async def ask(self, message: Ask[R], *, timeout: float) -> R:
+        """Send and wait for the reply, at most ``timeout`` seconds in all; if cancelled, the message is skipped.
+
+        Raises AskTimeout, ActorStopped, MailboxFull, Unhandled, or AskFailed when the handler raised.
+        """
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout):
+                cell = self._cell if self._region is None else await self._region.activate(self.path)
+                if not await cell.mailbox.put(Envelope(message, reply)):
+                    raise ActorStopped(self.path)
+                return cast("R", await reply)
+        except TimeoutError:
+            raise AskTimeout(f"{self.path} did not reply within {timeout:g} s") from None
+        finally:
+            reply.cancel()

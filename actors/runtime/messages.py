@@ -1,16 +1,18 @@
-"""What travels between actors, and its JSON form."""
+"""What travels between actors, its JSON form, and the letters kept of what nobody could handle."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
 import functools
+import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -41,23 +43,71 @@ class Terminated:
 
 
 def message_name(message_type: type) -> str:
-    """The name a message type is stored under: its module and qualified name."""
     return f"{message_type.__module__}.{message_type.__qualname__}"
 
 
-class MessageCodec:
-    """Frozen dataclass messages to JSON-able dicts and back, for the types it was told of.
+class Reason(StrEnum):
+    """Why a message became a dead letter."""
 
-    Fields may be JSON scalars, enums, dates and times, ``Decimal``, ``UUID``, bytes, tuples, lists, sets,
-    dicts with string keys, unions, and other dataclasses.
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNHANDLED = "unhandled"
+    STOPPED = "stopped"
+    MAILBOX_FULL = "mailbox_full"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message, the path it was meant for, why it died, and when (Unix seconds)."""
+
+    path: str
+    message: Message
+    reason: Reason
+    at: float
+    cause: str | None = None
+    traceback: str | None = None
+
+    @property
+    def message_name(self) -> str:
+        return message_name(type(self.message))
+
+
+class DeadLetterSink(Protocol):
+    """Where dead letters go. ``put`` runs inside the event loop: it must neither block nor raise."""
+
+    def put(self, letter: DeadLetter) -> None:
+        """Take the letter."""
+
+
+class RecentDeadLetters:
+    """The last ``capacity`` dead letters, in memory; ``total`` counts those pushed out as well."""
+
+    def __init__(self, capacity: int = 1000) -> None:
+        self._letters: deque[DeadLetter] = deque(maxlen=capacity)
+        self.total = 0
+
+    def put(self, letter: DeadLetter) -> None:
+        self._letters.append(letter)
+        self.total += 1
+
+    def letters(self) -> tuple[DeadLetter, ...]:
+        return tuple(self._letters)
+
+
+def describe(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip().rpartition("\n")[2]
+
+
+class MessageCodec:
+    """Dataclass messages to JSON-able dicts and back, for the types it was told of.
+
+    Fields may be JSON scalars, enums, times, ``Decimal``, ``UUID``, bytes, collections, unions and dataclasses.
     """
 
     def __init__(self, *message_types: type) -> None:
-        self._types: dict[str, type] = {}
-        self.register(*message_types)
+        self._types = {message_name(known): known for known in message_types}
 
     def register(self, *message_types: type) -> None:
-        """Make the types known; a type known already is no error."""
         self._types.update((message_name(known), known) for known in message_types)
 
     def encode(self, message: Message) -> dict[str, Any]:
@@ -75,7 +125,9 @@ class MessageCodec:
             raise NotSerialisable(f"{encoded['type']}: {error}") from error
 
 
-_TEXT_FORMS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+_MISFITS = (TypeError, ValueError, ArithmeticError, KeyError, AttributeError)
+# How values that JSON lacks are written as text and read again.
+_TEXT_FORMS: dict[Any, tuple[Any, Any]] = {
     datetime: (datetime.isoformat, datetime.fromisoformat),
     date: (date.isoformat, date.fromisoformat),
     timedelta: (lambda span: repr(span.total_seconds()), lambda text: timedelta(seconds=float(text))),
@@ -83,7 +135,6 @@ _TEXT_FORMS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     UUID: (str, UUID),
     bytes: (lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
 }
-_MISFITS = (TypeError, ValueError, ArithmeticError, KeyError, AttributeError)
 
 
 def _encode(value: Any) -> Any:
@@ -98,57 +149,47 @@ def _encode(value: Any) -> Any:
             return [_encode(item) for item in value]
         case dict() if all(isinstance(key, str) for key in value):
             return {key: _encode(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if dataclasses.is_dataclass(value):
         return {field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     raise NotSerialisable(f"no JSON form for {type(value).__qualname__}")
 
 
-@functools.cache
-def _fields_of(message_type: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(message_type)
-    return {field.name: hints[field.name] for field in dataclasses.fields(message_type)}
+_hints_of: Any = functools.cache(typing.get_type_hints)
 
 
 def _decode(value: Any, hint: Any) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or hint is object:
         return value
-    if origin in (typing.Union, types.UnionType):
-        return _decode_union(value, arguments)
-    if origin is typing.Literal:
-        if value not in arguments:
-            raise TypeError(f"{value!r} is none of {arguments}")
-        return value
-    if origin is not None:
-        return _decode_collection(value, origin, arguments)
+    if typing.get_origin(hint) is not None:
+        return _decode_generic(value, typing.get_origin(hint), typing.get_args(hint))
     if dataclasses.is_dataclass(hint):
-        fields = _fields_of(typing.cast("type", hint))
-        return typing.cast("Any", hint)(**{name: _decode(item, fields[name]) for name, item in value.items()})
+        hints = _hints_of(hint)
+        return typing.cast("Any", hint)(**{name: _decode(item, hints[name]) for name, item in value.items()})
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
     if hint in _TEXT_FORMS:
         return _TEXT_FORMS[hint][1](value)
-    accepted = (int, float) if hint is float else hint or types.NoneType
+    accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise TypeError(f"{value!r} is not {hint}")
     return value
 
 
-def _decode_union(value: Any, members: tuple[Any, ...]) -> Any:
-    for member in members:
-        try:
-            return _decode(value, member)
-        except _MISFITS:
-            continue
-    raise TypeError(f"{value!r} is none of {members}")
-
-
-def _decode_collection(value: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
-    if issubclass(origin, Mapping):
+def _decode_generic(value: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
+    if origin in (typing.Union, types.UnionType):
+        for member in arguments:
+            try:
+                return _decode(value, member)
+            except _MISFITS:
+                continue
+    elif origin is typing.Literal:
+        if value in arguments:
+            return value
+    elif issubclass(origin, Mapping):
         return {key: _decode(item, arguments[1]) for key, item in value.items()}
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is not a list")
-    if origin is tuple and arguments[1:] != (Ellipsis,):
-        return tuple(_decode(item, hint) for item, hint in zip(value, arguments, strict=True))
-    build = origin if origin in (tuple, list, set, frozenset) else tuple
-    return build(_decode(item, arguments[0]) for item in value)
+    elif isinstance(value, list):
+        if origin is tuple and arguments[1:] != (Ellipsis,):
+            return tuple(_decode(item, hint) for item, hint in zip(value, arguments, strict=True))
+        build = origin if origin in (list, set, frozenset) else tuple
+        return build(_decode(item, arguments[0]) for item in value)
+    raise TypeError(f"{value!r} does not fit {arguments}")

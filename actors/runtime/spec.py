@@ -1,4 +1,4 @@
-"""How an actor is to be run and supervised: plain, frozen descriptions."""
+"""How an actor is to be run and supervised, and what can be seen of it then: plain data."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ class Restart(StrEnum):
 class MailboxPolicy:
     """Room for ``capacity`` messages and a rule for the one that does not fit.
 
-    With ``Overflow.COALESCE``, a newer message takes the place of a waiting one with the same ``key``, unless
-    that is ``None``; a mailbox full of distinct keys blocks.
+    With ``COALESCE`` a message takes the place of a waiting one with the same ``key``, unless None, or else blocks.
     """
 
     capacity: int = 1024
@@ -58,10 +57,9 @@ class MailboxPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Exponential back-off with full jitter, in seconds.
+    """Full jitter: the n-th failure in a row waits up to ``min(cap, base * factor ** (n - 1))`` seconds.
 
-    The n-th failure in a row waits up to ``min(cap, base * factor ** (n - 1))``; a run of ``healthy_after`` makes
-    the next failure the first again.
+    A run of ``healthy_after`` seconds makes the next failure the first again.
     """
 
     base: float = 0.1
@@ -70,7 +68,6 @@ class Backoff:
     healthy_after: float = 60.0
 
     def delay(self, failures: int, random: Random) -> float:
-        """Seconds to wait after so many failures in a row."""
         return random.uniform(0.0, min(self.cap, self.base * self.factor ** min(failures - 1, 64)))
 
 
@@ -88,8 +85,7 @@ class Supervision:
 class ChildSpec:
     """One actor to be: its name under the parent, the factory of its incarnations, how it is kept and stopped.
 
-    ``stop_timeout`` is how many seconds the message in hand gets before it is cancelled, and the ``stopping``
-    hook after that.
+    ``stop_timeout`` is how many seconds the message in hand gets, and the ``stopping`` hook after that.
     """
 
     name: str
@@ -103,3 +99,60 @@ class ChildSpec:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
             raise ValueError(f"not a name for an actor: {self.name!r}")
+
+
+class State(StrEnum):
+    """Where an actor is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    BACKOFF = "backoff"
+    STOPPING = "stopping"
+    SUSPENDED = "suspended"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class ActorSnapshot:
+    """One actor and everything below it; ``since`` in Unix seconds, the quantiles over the last 256 messages.
+
+    ``failed`` counts incarnations that ended in an error, ``skipped`` asks whose asker had gone.
+    """
+
+    path: str
+    state: State
+    since: float
+    mailbox_capacity: int
+    actor: str = ""
+    mailbox_depth: int = 0
+    handled: int = 0
+    failed: int = 0
+    skipped: int = 0
+    dropped: int = 0
+    coalesced: int = 0
+    dead_letters: int = 0
+    restarts: int = 0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    last_error: str | None = None
+    children: tuple[ActorSnapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Readiness: whether the system accepts work and no group has failed; groups come without depth and children."""
+
+    ready: bool
+    groups: tuple[ActorSnapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """How a stop went: seconds it took, dead letters it left, actors that would not end even when cancelled."""
+
+    seconds: float
+    drained: bool
+    dead_letters: int
+    stuck: tuple[str, ...]

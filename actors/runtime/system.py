@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from random import Random
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from .actor import Actor
+from .actor import Actor, Clock
 from .cell import Cell
-from .clock import Clock
-from .dead_letters import DeadLetter, DeadLetterSink, Reason, RecentDeadLetters, describe, trace
 from .errors import ActorStopped, NoSuchActor
-from .keyed import Region
-from .messages import MessageCodec
-from .ref import Ref
-from .snapshot import ActorSnapshot, GroupHealth, Health, State, StopReport
-from .spec import ChildSpec, MailboxPolicy, Restart, Supervision
-from .supervisor import Root, Supervisor
-
-_inside: contextvars.ContextVar[ActorSystem | None] = contextvars.ContextVar("actor system", default=None)
+from .mailbox import Ref
+from .messages import DeadLetter, DeadLetterSink, MessageCodec, RecentDeadLetters
+from .spec import ActorSnapshot, ChildSpec, Health, MailboxPolicy, Restart, State, StopReport, Supervision
+from .supervisor import Region, Supervisor
 
 # The share of a stop's deadline that draining may take; the rest is for stopping hooks.
 DRAIN_SHARE = 0.8
@@ -32,10 +25,9 @@ SHORTEST_POLL, LONGEST_POLL = 0.001, 0.05
 
 
 class ActorSystem:
-    """Owns every actor and every task of theirs. Made inside a running event loop.
+    """Owns every actor and every task of theirs; made inside a running event loop.
 
-    ``supervision`` is for the groups at the root: a group that exceeds it is failed and reported by
-    ``health``, the others go on. ``observer`` is told of each change: (path, event).
+    A group at the root that exceeds ``supervision`` is failed, see ``health``; ``observer`` is told (path, event).
     """
 
     def __init__(
@@ -47,32 +39,27 @@ class ActorSystem:
         random: Random | None = None,
         observer: Callable[[str, str], None] | None = None,
     ) -> None:
-        self.clock = clock or Clock(asyncio.get_running_loop())
+        self.clock = clock or Clock(asyncio.get_running_loop().time)
         self.random = random or Random()
         self.codec = MessageCodec()
-        self.closing = False
         self.log = logging.getLogger(__package__)
-        self._sink = dead_letters or RecentDeadLetters()
-        self._observer = observer
-        self._buried = 0
-        self._ended: list[str] = []
-        self._stuck: list[str] = []
+        self.observe = observer or (lambda _path, _event: None)
+        self.closing = False
+        self.sink = dead_letters or RecentDeadLetters()
+        self.buried = 0
+        self.stuck: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._regions: dict[type[Actor], Supervisor] = {}
         self._stop: asyncio.Task[StopReport] | None = None
-        self._root = Cell(self, None, ChildSpec("root", Actor, supervision=supervision or Supervision()), Root)
+        self._root = Cell(self, None, ChildSpec("root", Actor, supervision=supervision or Supervision()), Supervisor)
         self._root.enter(State.RUNNING)
         self._root.supervisor.reopen()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop(deadline=5.0)
-
-    # -- reaching actors --------------------------------------------------------------------------
 
     def spawn(self, spec: ChildSpec) -> Ref:
         """Start an actor at the root; raises NameTaken, or ActorStopped when the system is closing."""
@@ -92,10 +79,10 @@ class ActorSystem:
         supervision: Supervision | None = None,
         stop_timeout: float = 5.0,
     ) -> None:
-        """Make a class available by key, below ``/name`` (by default the name of the class).
+        """Make a class available by key, below ``/name`` (by default that of the class); raises NameTaken.
 
         ``supervision`` holds for each key by itself. A key is passivated after ``idle_after`` seconds
-        without a message, or earlier when ``max_live`` is reached. Raises NameTaken.
+        without a message, or earlier when ``max_live`` is reached.
         """
         mailbox = mailbox or MailboxPolicy()
         key = ChildSpec("key", Actor, restart=Restart.TRANSIENT, mailbox=mailbox, stop_timeout=stop_timeout)
@@ -106,26 +93,26 @@ class ActorSystem:
 
     def at(self, actor_class: type[Actor], key: str) -> Ref:
         """The actor of this class that holds the key; raises NoSuchActor for a class never registered."""
-        try:
-            return self._regions[actor_class].ref(quote(key, safe=""))
-        except KeyError:
-            raise NoSuchActor(f"{actor_class.__name__} is not registered by key") from None
+        if actor_class not in self._regions:
+            raise NoSuchActor(f"{actor_class.__name__} is not registered by key")
+        return self._regions[actor_class].ref(quote(key, safe=""))
 
     def ref(self, path: str) -> Ref:
-        """The actor at a path; for the path of a key, live or not, the actor that will hold it.
-
-        Raises NoSuchActor.
-        """
+        """The actor at a path, or the one that will hold a key, live or not; raises NoSuchActor."""
         parent, _, name = path.strip("/").rpartition("/")
         return self._find(parent).supervisor.ref(name)
 
     async def settled(self, timeout: float) -> bool:
         """Wait until every actor, and so every child it starts, is past its start; False after ``timeout`` seconds."""
-        until = self.clock.now() + timeout
-        while any(cell.state is State.STARTING for cell in self._root.family()):
+        return await self._reached(lambda cell: cell.state is not State.STARTING, self.clock.now() + timeout)
+
+    async def _reached(self, condition: Callable[[Cell], bool], until: float) -> bool:
+        pause = SHORTEST_POLL
+        while not all(map(condition, self._root.family())):
             if self.clock.now() >= until:
                 return False
-            await asyncio.sleep(SHORTEST_POLL)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_POLL)
         return True
 
     def _find(self, path: str) -> Cell:
@@ -135,126 +122,69 @@ class ActorSystem:
         return cell
 
     async def redeliver(self, letter: DeadLetter) -> bool:
-        """Tell the message of a dead letter again to whoever lives at its path now; see RecipientRef.tell."""
+        """Tell the message of a dead letter again to whoever lives at its path now; see Ref.tell."""
         return await self.ref(letter.path).tell(letter.message)
 
-    # -- operating --------------------------------------------------------------------------------
-
-    def pause(self, path: str) -> None:
+    def pause(self, path: str, *, paused: bool = True) -> None:
         """Let the actor handle nothing until resumed; its mailbox keeps to its policy. Raises NoSuchActor."""
-        self._find(path).pause(True)
+        cell = self._find(path)
+        cell.paused = paused
+        cell.mailbox.interrupt()
 
     def resume(self, path: str) -> None:
-        """Undo ``pause``; raises NoSuchActor."""
-        self._find(path).pause(False)
+        self.pause(path, paused=False)
 
     async def restart(self, path: str) -> None:
         """Start the actor and all below it afresh, failed or not; raises NoSuchActor, ActorStopped."""
-        supervisor, cell = self._supervised(path)
-        await supervisor.restart(cell)
+        await self._operate(path, restart=True)
 
     async def stop_actor(self, path: str) -> None:
         """Stop the actor for good, after its message in hand; raises NoSuchActor, ActorStopped."""
-        supervisor, cell = self._supervised(path)
-        await supervisor.stop(cell)
+        await self._operate(path, restart=False)
 
-    def _supervised(self, path: str) -> tuple[Supervisor, Cell]:
+    async def _operate(self, path: str, *, restart: bool) -> None:
         cell = self._find(path)
         if self.closing or cell.parent is None:
             raise ActorStopped("the system is closing")
-        return cell.parent.supervisor, cell
+        await cell.parent.supervisor.operate(cell, restart=restart)
 
     def tree(self) -> ActorSnapshot:
-        """How everything is, now."""
         return self._root.snapshot()
 
     def health(self) -> Health:
         """Readiness; a group counts as failed when anything in it has been given up."""
-        groups = tuple(self._health_of(group) for group in self._root.supervisor.children.values())
-        return Health(not self.closing and all(group.state is not State.FAILED for group in groups), groups)
-
-    @staticmethod
-    def _health_of(group: Cell) -> GroupHealth:
-        failed = next((cell for cell in group.family() if cell.state is State.FAILED), None)
-        if failed is None:
-            return GroupHealth(group.path, group.state, None)
-        return GroupHealth(group.path, State.FAILED, failed.meter.last_error)
-
-    # -- stopping ---------------------------------------------------------------------------------
+        groups = []
+        for group in self._root.supervisor.children.values():
+            worst = next((cell for cell in group.family() if cell.state is State.FAILED), group)
+            groups.append(replace(group.meter, state=worst.state, last_error=worst.meter.last_error))
+        return Health(not self.closing and all(group.state is not State.FAILED for group in groups), tuple(groups))
 
     async def stop(self, deadline: float) -> StopReport:
         """Refuse intake, drain, stop in reverse order of start; all within ``deadline`` seconds.
 
-        Messages that actors send one another are still accepted while draining. What is left at the end
-        becomes dead letters, and asks among it raise ActorStopped. A second call awaits the first.
+        Actors may send one another messages while draining. What is left becomes dead letters; asks raise ActorStopped.
         """
         if self._stop is None:
             self._stop = asyncio.get_running_loop().create_task(self._stop_within(deadline), name="actors stop")
         return await asyncio.shield(self._stop)
 
     async def _stop_within(self, deadline: float) -> StopReport:
-        began, buried = self.clock.now(), self._buried
+        began, buried = self.clock.now(), self.buried
         self.closing = True
         for cell in self._root.family():
             cell.context.cancel_timers()
-        drained = await self._drain(began + DRAIN_SHARE * deadline)
+        drained = await self._reached(lambda cell: cell.quiet or cell is self._root, began + DRAIN_SHARE * deadline)
         self.observe(self._root.path, "drained" if drained else "drain deadline")
         # From here on nothing is restarted anywhere, so that everything stops once and in order.
         await asyncio.gather(*(cell.supervisor.freeze() for cell in self._root.family()))
-        self._ended.clear()
         await self._root.supervisor.shut(began + deadline)
         self._root.retire()
         # Those who still waited in line for room now bury their messages.
         await asyncio.sleep(0)
-        return StopReport(
-            self.clock.now() - began, drained, self._buried - buried, tuple(self._ended), tuple(self._stuck)
-        )
-
-    async def _drain(self, until: float) -> bool:
-        pause = SHORTEST_POLL
-        while not all(cell.quiet for cell in self._root.family() if cell is not self._root):
-            if self.clock.now() >= until:
-                return False
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_POLL)
-        return True
-
-    # -- for the cells ----------------------------------------------------------------------------
+        return StopReport(self.clock.now() - began, drained, self.buried - buried, tuple(self.stuck))
 
     def own_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run the work in a task that is kept alive and knows it is inside this system."""
-        context = contextvars.copy_context()
-        context.run(_inside.set, self)
-        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def accepts(self) -> bool:
-        """Whether the caller may send: while the system closes, its actors alone may."""
-        return not self.closing or _inside.get() is self
-
-    def observe(self, path: str, event: str) -> None:
-        """Tell the observer, if there is one."""
-        if self._observer is not None:
-            self._observer(path, event)
-
-    def note_end(self, path: str) -> None:
-        """Remember in which order actors end when the system stops."""
-        self.observe(path, "ended")
-        if self.closing:
-            self._ended.append(path)
-
-    def leave_behind(self, path: str) -> None:
-        """Give up waiting for a task that ignores its cancellation."""
-        self._stuck.append(path)
-        self.log.critical("%s ignores being cancelled", path)
-
-    def bury(self, path: str, message: Any, reason: Reason, error: BaseException | None = None) -> None:
-        """Hand a dead letter to the sink."""
-        self._buried += 1
-        cause, where = (None, None) if error is None else (describe(error), trace(error))
-        try:
-            self._sink.put(DeadLetter(path, message, reason, self.clock.wall(), cause, where))
-        except Exception:
-            self.log.exception("the dead-letter sink failed on a %s for %s", type(message).__qualname__, path)

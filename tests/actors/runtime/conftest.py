@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from actors.runtime import ActorSystem, Clock, RecentDeadLetters
-from actors.runtime.simulation import SimulationLoop
+from tests.actors.simulation import SimulationLoop
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], SimulationLoop]]:
@@ -30,7 +30,7 @@ def events() -> list[tuple[str, str]]:
 async def system(letters: RecentDeadLetters, events: list[tuple[str, str]]) -> AsyncIterator[ActorSystem]:
     logging.getLogger("actors.runtime").setLevel(logging.CRITICAL)
     loop = asyncio.get_running_loop()
-    clock = Clock(loop, stopwatch=loop.time, wall=loop.time)
+    clock = Clock(loop.time, loop.time)
     async with ActorSystem(
         dead_letters=letters, clock=clock, random=Random(0), observer=lambda *event: events.append(event)
     ) as system:

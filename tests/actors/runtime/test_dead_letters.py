@@ -24,8 +24,8 @@ from actors.runtime import (
     Reason,
     RecentDeadLetters,
     handles,
-    message_name,
 )
+from actors.runtime.messages import message_name
 
 
 class Colour(StrEnum):
@@ -187,7 +187,7 @@ async def test_a_failing_sink_harms_nobody(system: ActorSystem) -> None:
         def put(self, letter: DeadLetter) -> None:
             raise OSError("disk full")
 
-    system._sink = Full()
+    system.sink = Full()
     ref = system.spawn(ChildSpec("fragile", Fragile))
     await ref.tell(Fail(1))
     assert await ref.ask(Seen(), timeout=10) == []

@@ -33,7 +33,7 @@ from actors.runtime import (
     group,
     handles,
 )
-from actors.runtime.simulation import Simulation, SimulationDeadlock
+from tests.actors.simulation import Simulation, SimulationDeadlock
 
 SEEDS = 10_000
 # Seeds that once broke an invariant, and what was wrong.
@@ -295,9 +295,9 @@ class World:
             if message not in dead and message not in self.done:
                 missing[path] += 1
         for path, ref in self.workers.items():
-            mailbox = ref._cell.mailbox
-            assert missing[path] <= mailbox.dropped + mailbox.coalesced, f"{missing} lost"
-            assert not mailbox.data
+            meter = ref._cell.meter
+            assert missing[path] <= meter.dropped + meter.coalesced, f"{missing} lost"
+            assert not ref._cell.mailbox.data
         assert not missing.keys() - self.workers.keys(), f"{missing} lost"
 
     def check_order_per_sender(self) -> None:

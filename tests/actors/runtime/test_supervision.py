@@ -179,7 +179,7 @@ async def test_beyond_the_intensity_the_failure_escalates_and_readiness_says_so(
     # The group is restarted five times by the root, each with a clean record of three crashes.
     health = {group.path: group for group in system.health().groups}
     assert health["/g"].state is State.FAILED
-    assert "more than 5 times" in (health["/g"].error or "")
+    assert "more than 5 times" in (health["/g"].last_error or "")
     assert health["/bystander"].state is State.RUNNING
     with pytest.raises(ActorStopped):
         await ref.ask(Total(), timeout=100)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, TypeVar
 
-from .clock import Clock
+from actors.runtime import Clock
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - what the base loop does
+                handle._run()
 
     def _shuffle_tasks(self) -> None:
         ready = self._ready
@@ -66,7 +66,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         scheduled = self._scheduled
         while scheduled and (may_wait or scheduled[0].when() <= self._now or scheduled[0].cancelled()):
             handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # noqa: SLF001 - as above
+            handle._scheduled = False
             if not handle.cancelled():
                 self._now = max(self._now, handle.when())
                 self._ready.append(handle)
@@ -90,7 +90,7 @@ class Simulation:
         self.seed = seed
         self.random = Random(seed)
         self.loop = SimulationLoop(Random(seed + 1))
-        self.clock = Clock(self.loop, stopwatch=self.loop.time, wall=self.loop.time)
+        self.clock = Clock(self.loop.time, self.loop.time)
         self.trace: list[tuple[float, str, str]] = []
         self.complaints: list[str] = []
         self.loop.set_exception_handler(self._complain)
@@ -115,7 +115,7 @@ class Simulation:
 
         Raises SimulationDeadlock, or AssertionError when the loop was told of an error nobody handled.
         """
-        quietness = logging.getLogger(__package__)
+        quietness = logging.getLogger("actors.runtime")
         was_disabled, quietness.disabled = quietness.disabled, True
         try:
             result = self.loop.run_until_complete(scenario(self))
