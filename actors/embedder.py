@@ -1,4 +1,4 @@
-"""Keeps the vectors of gifts current: embeds what is new or changed, step by step, whenever it is told or once in a while."""
+"""Keeps the vectors of gifts current: embeds what is new or changed, step by step, when told or once in a while."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LONGEST_PAUSE: Final = 1.0
 class EmbeddingKeeper(Actor):
     """Takes one bounded step per message and tells itself to go on after a pause as long as the step.
 
-    Rows decide what is to do; a lost message costs a poll's wait and nothing else. While the embedder is away the actor waits
-    for the next poll: texts keep.
+    Rows decide what is to do; a lost message costs a poll's wait and nothing else. While the embedder is away the actor
+    waits for the next poll: texts keep.
     """
 
     def __init__(self, embeddings: EmbeddingService) -> None:

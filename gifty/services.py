@@ -71,13 +71,14 @@ async def start_services(settings: Settings, life: Lifecycle) -> Services:
     database = await life.start("database pool", _pool(dsn))
     ontology = await life.start("ontology", _ontology(settings))
     concepts = OntologyConcepts(ontology)
-    embedder = await life.start("embedder", _embedder(settings, LocalEmbedder(ontology.language, concepts)))
+    local = LocalEmbedder(ontology.language, concepts)
+    embedder = await life.start("embedder", _embedder(settings, local))
     runs = await life.start("quiz log", RunRecorder(QuizRunRepository(database)))
 
     imports = IngestionRepository(database)
     ingestion = IngestionService(imports)
     promotions = PromotionService(PromotionRepository(database), imports, clock)
-    embedding = EmbeddingService(EmbeddingRepository(database), embedder, clock)
+    embedding = EmbeddingService(EmbeddingRepository(database), embedder, clock, others=(local,))
     scoring = ScoringService(ProfileService(ProfileRepository(database)), RulesScorer(ontology))
     starter = StarterCatalogue(ingestion)
     search = await life.start(
@@ -162,13 +163,3 @@ async def _pool(dsn: str) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def _ontology(settings: Settings) -> AsyncIterator[Ontology]:
     yield await asyncio.to_thread(load_ontology, cache=settings.home / "cache")
-
-
-def _embedder(settings: Settings, local: Embedder) -> AbstractAsyncContextManager[Embedder]:
-    return open_embedder(
-        settings.embedder,
-        local,
-        model=settings.embedder_model,
-        base_url=settings.embedder_base_url,
-        api_key=settings.embedder_api_key,
-    )

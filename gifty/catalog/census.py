@@ -1,7 +1,7 @@
-"""Counts of the catalogue kept in memory: exact totals and facets for any filter in microseconds, and the planner's estimate.
+"""Counts of the catalogue kept in memory: exact totals and facets for any filter in microseconds, and what to plan by.
 
-Prices stand sorted inside groups of equal category, currency and ages, so a price range is two binary searches per group.
-Eight bytes a gift; one statement fills it.
+Prices stand sorted inside groups of equal category, currency and ages, so a price range is two binary searches per
+group. Eight bytes a gift; one statement fills it.
 """
 
 from __future__ import annotations

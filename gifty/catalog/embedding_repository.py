@@ -23,8 +23,8 @@ _SPACE_COLUMNS: Final = "id, model, version, dimensions, serving, segment"
 _COPIED: Final = """
     INSERT INTO gift_search (
         gift_id, space, active, is_idea, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
-    SELECT r.gift_id, $1::smallint, r.active, r.is_idea, r.age_min, r.age_max, r.rank, r.price, r.category_id, r.created_at, r.currency,
-           r.content_hash
+    SELECT r.gift_id, $1::smallint, r.active, r.is_idea, r.age_min, r.age_max, r.rank, r.price, r.category_id,
+           r.created_at, r.currency, r.content_hash
     FROM gift_search_rows r
     WHERE NOT EXISTS (SELECT FROM gift_search t WHERE t.gift_id = r.gift_id AND t.space = $1::smallint)
     LIMIT $2
@@ -64,7 +64,7 @@ class EmbeddingRepository:
         return [_space(row) for row in rows]
 
     async def open_space(self, model: str, version: int, dimensions: int) -> Space:
-        """The space of a model, made (or taken back from retirement) when there is none. The first one serves at once."""
+        """The space of a model, made or taken back from retirement when there is none. The first one serves at once."""
         known = await self._database.fetchrow(
             f"SELECT {_SPACE_COLUMNS} FROM embedding_spaces WHERE (model, version) = ($1, $2) AND retired_at IS NULL",
             model,
@@ -73,7 +73,8 @@ class EmbeddingRepository:
         if known is not None:
             return _space(known)
         async with self._database.transaction() as connection:
-            # Gifts that are being stored right now would not see the new space: it waits for them, and later ones wait for it.
+            # Gifts that are being stored right now would not see the new space, so it waits for them, and later ones
+            # wait for it.
             await connection.execute("LOCK TABLE offers IN SHARE MODE")
             await connection.execute("LOCK TABLE embedding_spaces IN SHARE ROW EXCLUSIVE MODE")
             row = await connection.fetchrow(
@@ -145,8 +146,7 @@ class EmbeddingRepository:
             """,
             space.id,
         )
-        assert row is not None
-        return Coverage(row["pending"], row["fresh"], row["active"])
+        return Coverage(*row) if row is not None else Coverage(0, 0, 0)
 
     async def serve(self, space: Space) -> None:
         """Makes searches use this space from now on."""
@@ -194,7 +194,8 @@ class EmbeddingRepository:
         tag = await self._database.execute(
             """
             WITH taken AS (
-                DELETE FROM gift_fresh WHERE ctid IN (SELECT ctid FROM gift_fresh WHERE space = $1 LIMIT $3) RETURNING gift_id
+                DELETE FROM gift_fresh WHERE ctid IN (SELECT ctid FROM gift_fresh WHERE space = $1 LIMIT $3)
+                RETURNING gift_id
             )
             INSERT INTO gift_embeddings (gift_id, segment, content_hash, embedding)
             SELECT s.gift_id, $2, s.content_hash, s.embedding
@@ -210,7 +211,7 @@ class EmbeddingRepository:
         return int(tag.rsplit(" ", 1)[1])
 
     async def build_segment(self, space: Space) -> int:
-        """Builds a new HNSW over all vectors of the space while the old one serves, then changes over; returns its number."""
+        """Builds a new HNSW over all vectors of the space while the old one serves; returns its number."""
         segment = int(await self._database.fetchval("SELECT nextval('gift_embedding_segments')"))
         await self._database.execute(
             """
@@ -273,7 +274,8 @@ class EmbeddingRepository:
             await connection.execute(
                 """
                 CREATE TEMPORARY TABLE counted ON COMMIT DROP AS
-                SELECT word, (tsvector_to_array(to_tsvector('russian', word)))[1] AS lexeme, count(*)::integer AS documents
+                SELECT word, (tsvector_to_array(to_tsvector('russian', word)))[1] AS lexeme,
+                       count(*)::integer AS documents
                 FROM gifts, LATERAL (
                     SELECT DISTINCT found[1] AS word
                     FROM regexp_matches(translate(lower(title), 'ё', 'е'), '[a-zа-я]{3,32}', 'g') AS found
@@ -306,7 +308,8 @@ class EmbeddingRepository:
             await connection.execute(
                 """
                 INSERT INTO search_lexemes AS l (lexeme, documents) SELECT lexeme, documents FROM stems
-                ON CONFLICT (lexeme) DO UPDATE SET documents = excluded.documents WHERE l.documents <> excluded.documents
+                ON CONFLICT (lexeme) DO UPDATE SET documents = excluded.documents
+                WHERE l.documents <> excluded.documents
                 """,
                 timeout=INDEX_SECONDS,
             )

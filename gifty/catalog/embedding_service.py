@@ -57,12 +57,12 @@ class EmbeddingService:
         self._words_changed = True
 
     def reader_of(self, space: Space) -> Embedder | None:
-        """Who can make query vectors for a space. Another version of the same model is near enough until it is replaced."""
+        """Who can make query vectors for a space. Another version of its model is near enough until it is replaced."""
         reader = self._readers.get(space.model)
         return reader if reader is not None and reader.dimensions == space.dimensions else None
 
     async def prepare(self) -> Space:
-        """The space of the configured embedder. The very first one is searched at once, so it lists every gift from the start."""
+        """The space of the configured embedder. The very first one is searched at once, so it lists every gift then."""
         if self._space is None:
             known = {space.id for space in await self._repository.spaces()}
             self._space = await self._repository.open_space(

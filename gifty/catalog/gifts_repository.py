@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from gifty.catalog.models import PricePoint
-from gifty.catalog.search_models import FoundGift, Space
+from gifty.catalog.search_models import FoundGift, GiftFilter, Space
 from gifty.catalog.search_repository import found_gift
 from gifty.catalog.search_sql import LISTED, LISTED_FROM, Arguments, conditions, nearest
-from gifty.catalog.search_models import GiftFilter
 from gifty.core.database import Database
 
 HISTORY: Final = 365
@@ -39,7 +38,8 @@ class GiftsRepository:
         rows = await self._database.fetch(
             f"""
             SELECT price, currency, observed_at FROM (
-                SELECT price, currency, observed_at FROM price_history WHERE gift_id = $1 ORDER BY observed_at DESC LIMIT {HISTORY}
+                SELECT price, currency, observed_at FROM price_history WHERE gift_id = $1
+                ORDER BY observed_at DESC LIMIT {HISTORY}
             ) latest ORDER BY observed_at
             """,
             gift_id,

@@ -32,7 +32,11 @@ class KeptPromotions:
             self._kept.update((shop, (now + KEPT_SECONDS, tuple(found.get(shop, ())))) for shop in unknown)
         moment = self._clock.now()
         return {
-            shop: [promotion for promotion in self._kept[shop][1] if promotion.ends_at is None or promotion.ends_at >= moment]
+            shop: [
+                promotion
+                for promotion in self._kept[shop][1]
+                if promotion.ends_at is None or promotion.ends_at >= moment
+            ]
             for shop in shops
             if shop in self._kept and self._kept[shop][1]
         }

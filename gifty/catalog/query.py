@@ -14,7 +14,7 @@ QUERY_CHARACTERS: Final = 300
 MOST_WORDS: Final = 12
 MOST_SUSPECTS: Final = 4
 EXACT_ROWS: Final = 8_000
-"""Up to here every matching row is compared: under a millisecond per thousand, and HNSW under a filter this narrow takes as long."""
+"""Up to here every matching row is compared: a millisecond per thousand, as long as HNSW takes under such a filter."""
 EXACT_SHARE: Final = 0.03
 """Below this share of the catalogue HNSW would lose too many of the nearest."""
 MOST_EXACT_ROWS: Final = 50_000
@@ -27,7 +27,7 @@ SHALLOW, DEEP = 64, 128
 
 _WORD: Final = re.compile(r"[a-zа-я]+|\d+")
 _SHORTEST_SUSPECT: Final = 4
-_GIFTS: Final = frozenset("подарок подарить подарочный идея gift gifts present presents idea ideas".split())
+_GIFTS: Final = frozenset(("подарок", "подарить", "подарочный", "идея", "gift", "present", "idea"))
 
 
 class QueryReader:
@@ -37,7 +37,7 @@ class QueryReader:
         self._language = language
 
     def words(self, text: str) -> Words | None:
-        """The words to look for, or None when the text has none. "Gift" says nothing among gifts unless it stands alone."""
+        """The words to look for, or None without any. "Gift" says nothing among gifts unless it stands alone."""
         every = list(dict.fromkeys(_WORD.findall(fold(text[:QUERY_CHARACTERS]))))[:MOST_WORDS]
         telling = [word for word in every if self._language.word(word).lemmas[0] not in _GIFTS] or every
         if not telling:
@@ -59,8 +59,8 @@ class Planner:
     def scan(self, matching: int, total: int, depth: int, space: Space, fresh: int = 0) -> int | None:
         """How many rows HNSW may look at for `depth` that match, or None to compare every matching row instead.
 
-        A power of two, so that few different statements are prepared. `fresh` vectors outside HNSW are compared one by one
-        in any case, dearer than all rows together when there are many.
+        A power of two, so that few different statements are prepared. `fresh` vectors outside HNSW are compared one by
+        one in any case, dearer than all rows together when there are many.
         """
         few = max(self.exact_rows, min(self.exact_share * total, MOST_EXACT_ROWS))
         if space.segment is None or fresh > MOST_FRESH or matching <= few:

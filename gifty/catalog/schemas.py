@@ -21,15 +21,30 @@ class GiftQuery(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    query = fields.String(load_default="", validate=validate.Length(max=QUERY_CHARACTERS), metadata={"description": "Words, Russian or English; mistyped words are mended.", "example": "подарок кофеману"})  # fmt: skip
-    category = fields.String(validate=validate.Length(min=1, max=LONGEST_CATEGORY), metadata={"description": "The name of a category as `facets` gives it; what is below it counts."})  # fmt: skip
+    query = fields.String(
+        load_default="",
+        validate=validate.Length(max=QUERY_CHARACTERS),
+        metadata={
+            "description": "Words, Russian or English; mistyped words are mended.",
+            "example": "подарок кофеману",
+        },
+    )
+    category = fields.String(
+        validate=validate.Length(min=1, max=LONGEST_CATEGORY),
+        metadata={"description": "The name of a category as `facets` gives it; what is below it counts."},
+    )
     min_price = fields.Decimal(validate=validate.Range(min=0, max=MOST_MONEY))
     max_price = fields.Decimal(validate=validate.Range(min=0, max=MOST_MONEY))
-    age = fields.Integer(validate=validate.Range(min=0, max=OLDEST), metadata={"description": "The recipient's age in years."})
+    age = fields.Integer(
+        validate=validate.Range(min=0, max=OLDEST), metadata={"description": "The recipient's age in years."}
+    )
     currency = fields.String(validate=validate.Regexp("^[A-Z]{3}$"), metadata={"example": "RUB"})
     sort = fields.Enum(Sort, by_value=True, load_default=Sort.RELEVANCE)
     limit = fields.Integer(load_default=20, validate=validate.Range(min=1, max=100))
-    cursor = fields.String(validate=validate.Length(min=1, max=LONGEST_CURSOR), metadata={"description": "`next_cursor` of the page before."})  # fmt: skip
+    cursor = fields.String(
+        validate=validate.Length(min=1, max=LONGEST_CURSOR),
+        metadata={"description": "`next_cursor` of the page before."},
+    )
 
     @validates_schema
     def _prices_in_order(self, data: dict[str, Any], **_options: Any) -> None:
@@ -112,7 +127,9 @@ class GiftListSchema(Schema):
 
     gifts = fields.List(fields.Nested(GiftSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
-    total = fields.Integer(required=True, metadata={"description": "How many gifts meet the conditions; may lag a little."})
+    total = fields.Integer(
+        required=True, metadata={"description": "How many gifts meet the conditions; may lag a little."}
+    )
     facets = fields.Nested(FacetsSchema, required=True)
     corrections = fields.List(fields.Nested(CorrectionSchema), required=True)
 

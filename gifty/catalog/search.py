@@ -25,7 +25,7 @@ from gifty.core.errors import InvalidInput, Unavailable
 log = logging.getLogger(__name__)
 
 QUICK_COUNT: Final = 0.03
-"""A census that took no more seconds than this is taken again at once when the catalogue changed, else behind the scenes."""
+"""A census that took so few seconds is taken again at once when the catalogue changed, else behind the scenes."""
 COUNT_SHARE: Final = 20
 """Behind the scenes a census is taken at most once per this many times its own duration."""
 CACHED_VECTORS: Final = 2_000
@@ -93,7 +93,7 @@ class SearchService:
         after = _position(asked, text)
         category_ids = None
         if asked.filter.category is not None:
-            category_ids = await self._category(space, asked.filter.category)
+            category_ids = await self._category(space, census, asked.filter.category)
             census = self._census or census
             if not category_ids:
                 return GiftList((), None, 0, replace(_NOTHING, categories=census.facets(asked.filter).categories))
@@ -134,7 +134,7 @@ class SearchService:
         vector = await self._vector(space, text)
         if vector is None:
             return []
-        ids = None if where.category is None else await self._category(space, where.category)
+        ids = None if where.category is None else await self._category(space, census, where.category)
         return await self._repository.nearest(space, where, ids, vector, limit, self._scan(space, census, where, limit))
 
     async def warm_up(self) -> None:
@@ -175,11 +175,10 @@ class SearchService:
             self._vectors.popitem(last=False)
         return vector
 
-    async def _category(self, space: Space, name: str) -> list[int]:
+    async def _category(self, space: Space, census: Census, name: str) -> list[int]:
         """Ids of a category; one that is not known may be newer than the census."""
-        assert self._census is not None
-        ids = self._census.category_ids(name)
-        if not ids and await self._repository.revision() != self._census.revision:
+        ids = census.category_ids(name)
+        if not ids and await self._repository.revision() != census.revision:
             ids = (await self._count(space)).category_ids(name)
         return ids
 
@@ -192,20 +191,19 @@ class SearchService:
         if self._census_cost <= QUICK_COUNT:
             return await self._count(space)
         due = self._census_at + COUNT_SHARE * self._census_cost
-        if self._clock.monotonic() >= due and (self._counting is None or self._counting.done()):
+        if self._clock.monotonic() >= due:
             self._begin_count(space)
         return self._census
 
     async def _count(self, space: Space) -> Census:
         """Takes the census; all who wait share one."""
-        if self._counting is None or self._counting.done():
-            self._begin_count(space)
-        assert self._counting is not None
-        return await asyncio.shield(self._counting)
+        return await asyncio.shield(self._begin_count(space))
 
-    def _begin_count(self, space: Space) -> None:
-        self._counting = asyncio.create_task(self._take_census(space), name="census")
-        self._counting.add_done_callback(_observe)
+    def _begin_count(self, space: Space) -> asyncio.Task[Census]:
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._take_census(space), name="census")
+            self._counting.add_done_callback(_observe)
+        return self._counting
 
     async def _take_census(self, space: Space) -> Census:
         began = self._clock.monotonic()

@@ -23,7 +23,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GiftFilter:
-    """Conditions that every gift of an answer meets. None: any. Prices are in the gift's currency, both ends included."""
+    """Conditions that every gift of an answer meets. None: any. Prices: the gift's currency, both ends included."""
 
     category: str | None = None
     min_price: Decimal | None = None

@@ -65,7 +65,13 @@ class Explainer:
         return "en" if text and not _CYRILLIC.search(text.lower()) else "ru"
 
     def reasons(
-        self, query: Read, title: str, language: str, similarity: float | None, mended: Mapping[str, str], where: GiftFilter
+        self,
+        query: Read,
+        title: str,
+        language: str,
+        similarity: float | None,
+        mended: Mapping[str, str],
+        where: GiftFilter,
     ) -> tuple[str, ...]:
         """At most a handful of short reasons, the strongest first."""
         texts, found = _TEXTS[language], self._title(title)
@@ -94,7 +100,9 @@ class Explainer:
             for concept, strength in query.concepts.items()
             if found.concepts.get(concept, 0.0) >= _NAMED_FROM and strength >= _NAMED_FROM
         }
-        names = (self._lexicon.name(concept, language) for concept in sorted(strengths, key=lambda c: (-strengths[c], c)))
+        names = (
+            self._lexicon.name(concept, language) for concept in sorted(strengths, key=lambda c: (-strengths[c], c))
+        )
         return [name for name in dict.fromkeys(names) if name][:MOST_NAMED]
 
     def _lemma(self, word: str) -> str:
@@ -103,6 +111,8 @@ class Explainer:
     def _read(self, text: str) -> Read:
         words = dict.fromkeys(_WORD.findall(fold(text)))
         known = {word: self._language.word(word) for word in words}
-        tokens = [Token(word, read, 0, "num" if word[0].isdigit() else "ru", joined=False) for word, read in known.items()]
+        tokens = [
+            Token(word, read, 0, "num" if word[0].isdigit() else "ru", joined=False) for word, read in known.items()
+        ]
         lemmas = {read.lemmas[0]: word for word, read in known.items() if len(word) > 1}
         return Read(lemmas, self._lexicon.concepts_of(tokens))

@@ -54,7 +54,13 @@ class SearchRepository:
         )
 
     async def nearest(
-        self, space: Space, where: GiftFilter, category_ids: Sequence[int] | None, vector: Vector, limit: int, scan: int | None
+        self,
+        space: Space,
+        where: GiftFilter,
+        category_ids: Sequence[int] | None,
+        vector: Vector,
+        limit: int,
+        scan: int | None,
     ) -> list[tuple[str, float]]:
         """Ids and cosines of the nearest gifts, nearest first."""
         arguments = Arguments()

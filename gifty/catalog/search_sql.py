@@ -1,8 +1,8 @@
 """The statement of one search: filters, the vector's leg, the words' leg, their fusion, and the stages of the list.
 
 A list is a chain of stages, each in a total order of its own, so that a cursor (stage, key, id) always finds its place:
-what the legs found and fused, then every other gift that meets the conditions, nearest first. The chain is why a list is
-never short: a stage runs only when those before it did not fill the page.
+what the legs found and fused, then every other gift that meets the conditions, nearest first. The chain is why a list
+is never short: a stage runs only when those before it did not fill the page.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ MENDING: Final = 0.5
 MENDED_LENGTH: Final = 2
 DESCRIPTION_CHARACTERS: Final = 400
 PAGES: Final = (11, 21, 51, 101)
-"""Rows fetched for a page, one more than it may show. Constants, because a plan for an unknown LIMIT reads whole tables."""
+"""Rows fetched for a page, one more than it may show: constants, for a plan of an unknown LIMIT reads whole tables."""
 
 LISTED: Final = f"""
     s.gift_id, g.title, left(g.description, {DESCRIPTION_CHARACTERS}) AS description, s.price, s.currency,
-    o.old_price::float8 AS old_price, g.url, g.image_url, g.merchant, c.name AS category, g.is_idea, s.created_at, s.rank
+    o.old_price::float8 AS old_price, g.url, g.image_url, g.merchant, c.name AS category, g.is_idea,
+    s.created_at, s.rank
 """
 LISTED_FROM: Final = """
     JOIN gifts g ON g.id = s.gift_id
@@ -111,8 +112,7 @@ class Stage:
             return f"({self.key}, s.gift_id) {'<' if self.descending else '>'} ({bound}, {gift_id})"
         further, following = ("<", ">") if self.descending else (">", "<")
         return (
-            f"({self.key}) {further}= {bound} AND "
-            f"(({self.key}) {further} {bound} OR s.gift_id {following} {gift_id})"
+            f"({self.key}) {further}= {bound} AND (({self.key}) {further} {bound} OR s.gift_id {following} {gift_id})"
         )
 
 
@@ -135,8 +135,10 @@ def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | No
 
 
 def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None) -> str:
-    """The nearest gifts under conditions: by every row's distance (`scan` is None), or by HNSW over at most `scan` rows of its
-    own, and every row that it does not have yet.
+    """The nearest gifts under conditions.
+
+    By every row's distance (`scan` is None), or by HNSW over at most `scan` rows of its own, and every row that it does
+    not have yet.
     """
     everything = (
         f"SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance FROM gift_search s "
@@ -153,8 +155,8 @@ def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None)
                    FROM gift_embeddings WHERE segment = {space.segment}
                    ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan}) e
              CROSS JOIN LATERAL (
-                 SELECT {WORTH_OF} AS rank FROM gift_search s WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where}
-                 OFFSET 0) s
+                 SELECT {WORTH_OF} AS rank FROM gift_search s
+                 WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where} OFFSET 0) s
              LIMIT {depth})
             UNION ALL
             (SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance
@@ -194,7 +196,10 @@ def listing(question: Question) -> tuple[str, list[Any]]:
         for number, stage in enumerate(stages)
         if number >= begin
     )
-    tables.append(f"page AS MATERIALIZED (SELECT row_number() OVER () AS place, p.* FROM (SELECT * FROM ({chain}) stages LIMIT {limit}) p)")
+    tables.append(
+        "page AS MATERIALIZED (SELECT row_number() OVER () AS place, p.* "
+        f"FROM (SELECT * FROM ({chain}) stages LIMIT {limit}) p)"
+    )
     distance = f"s.embedding <=> {vector}" if vector else "NULL::float8"
     mended = "(SELECT jsonb_object_agg(written, meant) FROM mended)" if _mends(question) else "NULL::jsonb"
     statement = f"""
@@ -220,12 +225,14 @@ def _word_tables(words: Words, where: str, depth: int, arguments: Arguments) -> 
         tables.append(_mended(arguments.bind(list(words.suspects))))
         every = arguments.bind(list(words.all))
         text = f"""(SELECT string_agg(coalesce(m.meant, w.word), ' ' ORDER BY w.place)
-                    FROM unnest({every}::text[]) WITH ORDINALITY w(word, place) LEFT JOIN mended m ON m.written = w.word)"""
+                    FROM unnest({every}::text[]) WITH ORDINALITY w(word, place)
+                    LEFT JOIN mended m ON m.written = w.word)"""
     else:
         text = f"{arguments.bind(' '.join(words.all))}::text"
     several = len(words.all) > 1
     tables.append(
-        f"asked AS MATERIALIZED (SELECT words, plainto_tsquery('russian', words) AS every FROM (SELECT {text} AS words) w)"
+        "asked AS MATERIALIZED (SELECT words, plainto_tsquery('russian', words) AS every "
+        f"FROM (SELECT {text} AS words) w)"
     )
     tables.append(_rare() if several else "rare AS MATERIALIZED (SELECT every AS likely, every AS telling FROM asked)")
     matches = f"(SELECT id, search FROM gifts WHERE search @@ (SELECT every FROM asked) LIMIT {WORD_MATCHES})"
@@ -238,14 +245,15 @@ def _word_tables(words: Words, where: str, depth: int, arguments: Arguments) -> 
         SELECT gift_id, rank, row_number() OVER (ORDER BY score DESC, gift_id) AS position
         FROM (SELECT g.id AS gift_id, s.rank, ts_rank(g.search, (SELECT likely FROM rare), 1) AS score
               FROM ({matches}) g
-              CROSS JOIN LATERAL (SELECT {WORTH_OF} AS rank FROM gift_search s WHERE s.gift_id = g.id AND {where} OFFSET 0) s
+              CROSS JOIN LATERAL (
+                  SELECT {WORTH_OF} AS rank FROM gift_search s WHERE s.gift_id = g.id AND {where} OFFSET 0) s
               LIMIT {WORD_CANDIDATES}) ranked
         ORDER BY position LIMIT {depth})""")
     return tables
 
 
 def _rare() -> str:
-    """Any of the words (to rank by), and any of the rare ones (to fetch by): a common word's gifts are too many to look at."""
+    """Any of the words (to rank by), and any of the rare ones (to fetch by): too many gifts have the common ones."""
     return f"""rare AS MATERIALIZED (
         SELECT string_agg(term, ' | ')::tsquery AS likely,
                (string_agg(term, ' | ') FILTER (WHERE place = 1 OR running <= {COMMON}))::tsquery AS telling
@@ -291,7 +299,8 @@ def _fused(question: Question) -> str:
             f"1::float8 / ({FUSION_CONSTANT} + position) AS share FROM lexical"
         )
     return f"""fused AS MATERIALIZED (
-        SELECT gift_id, sum(share) * ({1 - WORTH} + {WORTH} * max(rank)::float8) AS score, min(distance) AS distance, bool_or(by_word) AS by_word
+        SELECT gift_id, sum(share) * ({1 - WORTH} + {WORTH} * max(rank)::float8) AS score,
+               min(distance) AS distance, bool_or(by_word) AS by_word
         FROM ({" UNION ALL ".join(legs)}) legs GROUP BY gift_id)"""
 
 
@@ -347,5 +356,3 @@ def _rest(sort: Sort, where: str) -> list[Stage]:
 def position_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Where a list stands after this row."""
     return {"stage": row["stage"], "key": row["key"], "id": row["gift_id"]}
-
-

@@ -37,9 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when something was found, 1 otherwise."""
-    asked = GiftSearch(
-        query=arguments.text, filter=GiftFilter(max_price=arguments.max_price), limit=arguments.limit
-    )
+    asked = GiftSearch(query=arguments.text, filter=GiftFilter(max_price=arguments.max_price), limit=arguments.limit)
     async with open_services(settings) as services:
         found = await services.search.search(asked)
     if arguments.json:
@@ -93,6 +91,6 @@ def _money(text: str) -> Decimal:
         price = Decimal(text.replace(",", ".").replace(" ", ""))
     except InvalidOperation:
         raise argparse.ArgumentTypeError("an amount such as 1999.50") from None
-    if not price.is_finite() or not 0 <= price <= 10**9:  # noqa: PLR2004
+    if not price.is_finite() or not 0 <= price <= 10**9:
         raise argparse.ArgumentTypeError("an amount from 0 to a thousand million")
     return price

@@ -30,7 +30,8 @@ async def shop(client: Client, starter_dsn: str) -> Client:
             """
             INSERT INTO price_history (gift_id, price, currency, observed_at)
             SELECT id, 100 + n, 'RUB', timestamptz '2026-01-01Z' + n * interval '1 day'
-            FROM (SELECT id FROM gifts WHERE merchant = 'Лавка' AND title ILIKE 'чайник%' ORDER BY id LIMIT 1) g, generate_series(1, 3) n
+            FROM (SELECT id FROM gifts WHERE merchant = 'Лавка' AND title ILIKE 'чайник%' ORDER BY id LIMIT 1) g,
+                 generate_series(1, 3) n
             """
         )
     finally:
@@ -48,8 +49,8 @@ async def test_search(shop: Client) -> None:
     assert gift["reasons"][0] == "совпали слова: чайник"
     assert gift["promotions"] == [{"title": "Весна", "coupon": "SPRING", "discount": "-20 %", "ends_at": None}]
     assert set(gift) == {
-        "gift_id", "title", "description", "price", "currency", "old_price", "product_url", "image_url", "merchant", "category",
-        "is_idea", "reasons", "promotions",
+        "gift_id", "title", "description", "price", "currency", "old_price", "product_url", "image_url", "merchant",
+        "category", "is_idea", "reasons", "promotions",
     }  # fmt: skip
     assert found["facets"]["categories"]
     assert found["facets"]["price"]["min"] < found["facets"]["price"]["max"]

@@ -28,7 +28,10 @@ def knowing() -> LocalEmbedder:
 
 
 def likeness(embedder: LocalEmbedder, query: str, *titles: str) -> list[float]:
-    return [float(value) for value in embedder.gift_vectors([GiftText(title) for title in titles]) @ embedder.query_vector(query)]
+    return [
+        float(value)
+        for value in embedder.gift_vectors([GiftText(title) for title in titles]) @ embedder.query_vector(query)
+    ]
 
 
 def test_vectors_are_of_unit_length_and_the_same_each_time(plain: LocalEmbedder) -> None:
@@ -77,7 +80,9 @@ def test_synonyms_languages_and_interests_meet(knowing: LocalEmbedder, query: st
 
 
 def test_the_title_weighs_more_than_the_description(plain: LocalEmbedder) -> None:
-    vectors = plain.gift_vectors([GiftText("Фонарик", "к рюкзаку и палатке"), GiftText("Рюкзак", "к фонарику и палатке")])
+    vectors = plain.gift_vectors(
+        [GiftText("Фонарик", "к рюкзаку и палатке"), GiftText("Рюкзак", "к фонарику и палатке")]
+    )
     in_title, in_description = vectors @ plain.query_vector("фонарик")
     assert in_title > in_description > 0.1
 

@@ -111,7 +111,9 @@ async def test_a_query_is_asked_once(endpoint: Endpoint, session: aiohttp.Client
         [],
     ],
 )
-async def test_refuses_answers_that_do_not_fit(endpoint: Endpoint, session: aiohttp.ClientSession, spoiled: Any) -> None:
+async def test_refuses_answers_that_do_not_fit(
+    endpoint: Endpoint, session: aiohttp.ClientSession, spoiled: Any
+) -> None:
     endpoint.spoil = lambda _body: spoiled
     with pytest.raises(EmbeddingFailed):
         await OpenAIEmbedder(session, endpoint.address, "m", dimensions=4).embed_gifts([GiftText("кружка")])

@@ -21,7 +21,8 @@ from tests.fixtures.synthetic import THINGS, Made, made_gifts
 
 SIZE = 3_000
 QUERIES = (
-    "чайник", "кружка с рисунком кота", "тёплый плед для мамы", "travel mug", "детский конструктор", "наушники беспроводные",
+    "чайник", "кружка с рисунком кота", "тёплый плед для мамы", "travel mug", "детский конструктор",
+    "наушники беспроводные",
     "подарок папе на дачу", "что-нибудь", "велосипет складной", "zzzz", "Стоус 22",
 )  # fmt: skip
 
@@ -52,7 +53,9 @@ async def indexed(database: Database) -> AsyncIterator[Catalogue]:
     for _ in range(2):
         space = await catalogue.embedding.serving()
         pending = await catalogue.vectors.pending(space, 60)
-        await catalogue.vectors.write(space, pending, await catalogue.embedder.embed_gifts([gift.text for gift in pending]))
+        await catalogue.vectors.write(
+            space, pending, await catalogue.embedder.embed_gifts([gift.text for gift in pending])
+        )
     await database.execute("UPDATE gifts SET title = title || ' обновлено' WHERE id LIKE '%7'")
     await database.execute("UPDATE offers SET available = false WHERE gift_id LIKE '%3'")
     await database.execute("UPDATE offers SET active = false WHERE gift_id LIKE '%4'")
@@ -218,7 +221,9 @@ async def test_browsing_begins_with_the_best_presents(small: Catalogue) -> None:
     worth = [gifts[gift.gift_id].giftability * (0.6 if gift.is_idea else 1) for gift in found.gifts]
     assert worth == sorted(worth, reverse=True) or min(worth) > 0.7
     newest = await small.search.search(GiftSearch(sort=Sort.NEW, limit=50))
-    assert [gift.created_at for gift in newest.gifts] == sorted((gift.created_at for gift in newest.gifts), reverse=True)
+    assert [gift.created_at for gift in newest.gifts] == sorted(
+        (gift.created_at for gift in newest.gifts), reverse=True
+    )
 
 
 async def test_relevant_gifts_lead_where_prices_decide(small: Catalogue) -> None:
@@ -242,7 +247,9 @@ async def test_facets_leave_out_their_own_condition(small: Catalogue) -> None:
 
 
 async def test_a_category_stands_for_what_is_below_it(small: Catalogue) -> None:
-    await small.database.execute("UPDATE categories SET parent_id = (SELECT id FROM categories WHERE name = 'Дом') WHERE name = 'Кухня'")
+    await small.database.execute(
+        "UPDATE categories SET parent_id = (SELECT id FROM categories WHERE name = 'Дом') WHERE name = 'Кухня'"
+    )
     await small.database.execute("UPDATE offers SET price = price + 0.01")
     found = await small.search.search(GiftSearch(filter=GiftFilter(category="  дом "), limit=100))
     assert {gift.category for gift in found.gifts} == {"Дом", "Кухня"}
@@ -300,7 +307,9 @@ async def test_an_empty_catalogue(database: Database) -> None:
     assert (found.gifts, found.total, found.facets.categories, found.facets.price.min) == ((), 0, (), None)
 
 
-@pytest.mark.parametrize("query", ["'; DROP TABLE gifts", "((((", "a & | !b:*", "\0чайник", "💐", "ё" * 300, "12 34", "и"])
+@pytest.mark.parametrize(
+    "query", ["'; DROP TABLE gifts", "((((", "a & | !b:*", "\0чайник", "💐", "ё" * 300, "12 34", "и"]
+)
 async def test_wild_queries(small: Catalogue, query: str) -> None:
     assert len((await small.search.search(GiftSearch(query, limit=7))).gifts) == 7
 

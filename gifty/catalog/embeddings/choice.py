@@ -24,7 +24,7 @@ async def open_embedder(
     base_url: str = "",
     api_key: str = "",
 ) -> AsyncIterator[Embedder]:
-    """The embedder for the catalogue, open for as long as the context is. Raises `EmbeddingFailed` when it cannot be had."""
+    """The embedder for the catalogue, open as long as the context. Raises `EmbeddingFailed` when it cannot be had."""
     if kind == "openai":
         connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
         async with aiohttp.ClientSession(connector=connector) as session:

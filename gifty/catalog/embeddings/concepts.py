@@ -103,8 +103,7 @@ class OntologyConcepts:
             f"interest:{interest.id}": (interest.ru, interest.en) for interest in ontology.interests.values()
         }
         self._meaning = {
-            concept: dict(_meaning(ontology, concept, heads.get(concept, Counter())))
-            for concept in self._names
+            concept: dict(_meaning(ontology, concept, heads.get(concept, Counter()))) for concept in self._names
         }
         self._near = {
             f"interest:{interest.id}": {f"interest:{other}": NEAR * weight for other, weight in interest.near.items()}

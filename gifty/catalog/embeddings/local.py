@@ -1,8 +1,8 @@
 """The default embedder: words, letters and concepts hashed into 384 dimensions, in-process, without any download.
 
-Feature hashing with signed random projections (Weinberger et al., 2009): every feature is a fixed sparse +-1 vector, so
-unrelated texts are nearly orthogonal. Three parts are made apart and then mixed: lemmas (meaning without endings), letter
-n-grams (typos, endings, brands) and concepts of the ontology (synonyms, two languages, interests).
+Feature hashing with signed random projections (Weinberger et al., 2009): every feature is a fixed sparse +-1 vector,
+so unrelated texts are nearly orthogonal. Three parts are made apart and then mixed: lemmas (meaning without endings),
+letter n-grams (typos, endings, brands) and concepts of the ontology (synonyms, two languages, interests).
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _NOUN, _ADJECTIVE, _OTHER, _NUMBER, _FILLER = 1.0, 0.55, 0.7, 0.3, 0.1
 _FIRST_NOUN: Final = 1.4
 _WORD: Final = re.compile(r"[a-zа-я]+|\d+")
 _FILLERS: Final = frozenset(
-    "и в на с со для к ко от до по из за у о об не а но или как что это же ли при без под над его ее их наш ваш свой "
-    "весь этот тот который быть мочь очень "
+    "и в на с со для к ко от до по из за у о об не а но или как что это же ли при без под над его ее их наш ваш "  # noqa: SIM905
+    "свой весь этот тот который быть мочь очень "
     "the a an of for with to from in on at by and or as is are be it this that your our "
-    "подарок подарить подарочный идея новый новинка хит акция скидка распродажа товар штука шт размер цвет стиль модный "
-    "стильный качество качественный оригинальный популярный универсальный "
+    "подарок подарить подарочный идея новый новинка хит акция скидка распродажа товар штука шт размер цвет стиль "
+    "модный стильный качество качественный оригинальный популярный универсальный "
     "gift gifts present idea ideas new hot sale best style fashion quality original piece pcs size color".split()
 )
 

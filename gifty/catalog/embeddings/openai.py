@@ -1,4 +1,4 @@
-"""Embeddings from an OpenAI-compatible endpoint: OpenAI itself, Text Embeddings Inference, vLLM, Ollama and the like."""
+"""Embeddings from an OpenAI-compatible endpoint: OpenAI itself, Text Embeddings Inference, vLLM, Ollama and others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,13 @@ class OpenAIEmbedder:
 
     @classmethod
     async def open(
-        cls, session: aiohttp.ClientSession, base_url: str, model: str, *, api_key: str = "", dimensions: int | None = None
+        cls,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str = "",
+        dimensions: int | None = None,
     ) -> Self:
         """An embedder whose endpoint answers. Raises `EmbeddingFailed`."""
         if dimensions is not None:
@@ -74,9 +80,12 @@ class OpenAIEmbedder:
         pause = _BACK_OFF
         for attempt in range(1, attempts + 1):
             try:
-                async with asyncio.timeout(seconds), self._session.post(
-                    self._address, json=body, headers=self._headers, allow_redirects=False
-                ) as response:
+                async with (
+                    asyncio.timeout(seconds),
+                    self._session.post(
+                        self._address, json=body, headers=self._headers, allow_redirects=False
+                    ) as response,
+                ):
                     if response.status == 200:  # noqa: PLR2004
                         return _rows(await _limited(response), len(texts))
                     if response.status not in _TRY_AGAIN or attempt == attempts:

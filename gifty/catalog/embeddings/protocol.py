@@ -67,7 +67,7 @@ def version_of(*parts: str) -> int:
 
 
 def unit_rows(rows: Vectors) -> Vectors:
-    """The rows scaled to length one. Cosine distance to a zero row is undefined, so such a row becomes a constant one."""
+    """The rows scaled to length one. A zero row has no cosine distance, so it becomes a constant one."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     scaled: Vectors = np.divide(rows, lengths, out=np.ones_like(rows), where=lengths > 0)
     if not lengths.all():

@@ -56,7 +56,9 @@ def _load(name: str) -> Any:
     try:
         library = importlib.import_module("sentence_transformers")
     except ImportError as error:
-        raise EmbeddingFailed("GIFTY_EMBEDDER=sentence-transformers needs: pip install 'gifty[sentence-transformers]'") from error
+        raise EmbeddingFailed(
+            "GIFTY_EMBEDDER=sentence-transformers needs: pip install 'gifty[sentence-transformers]'"
+        ) from error
     try:
         return library.SentenceTransformer(name)
     except (OSError, ValueError) as error:
