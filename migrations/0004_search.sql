@@ -24,7 +24,8 @@ CREATE INDEX gift_profiles_interests ON gift_profiles USING gin (interests);
 CREATE INDEX gift_profiles_version ON gift_profiles (model, version);
 
 -- A space is one model in one version: only vectors of one space can be compared. One space serves; others fill up beside it.
--- segment numbers the HNSW index that covers the space; null until the catalogue is large enough to need one.
+-- segment numbers the HNSW index that covers the space; null until the catalogue is large enough to need one. categories are
+-- those that have an HNSW of their own besides: under a category's filter a graph of everything is mostly walked in vain.
 CREATE TABLE embedding_spaces (
     id          smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model       text NOT NULL,
@@ -32,6 +33,7 @@ CREATE TABLE embedding_spaces (
     dimensions  smallint NOT NULL CHECK (dimensions BETWEEN 1 AND 4000),
     serving     boolean NOT NULL DEFAULT false,
     segment     integer,
+    categories  bigint[] NOT NULL DEFAULT '{}',
     created_at  timestamptz NOT NULL DEFAULT now(),
     retired_at  timestamptz,
     UNIQUE (model, version)
@@ -72,11 +74,13 @@ CREATE TABLE gift_fresh (
     PRIMARY KEY (gift_id, space)
 );
 
--- The vectors under HNSW, alone, because a row written here costs two milliseconds. Each segment has a partial index of its
--- own, gift_embeddings_hnsw_<segment>, made by the embedding service for the dimensions of its space.
+-- The vectors under HNSW, alone, because a row written here costs milliseconds. Each segment has partial indexes of its own,
+-- gift_embeddings_hnsw_<segment> and gift_embeddings_hnsw_<segment>_<category>, made by the embedding service for the
+-- dimensions of its space.
 CREATE TABLE gift_embeddings (
     gift_id       text NOT NULL REFERENCES gifts ON DELETE CASCADE,
     segment       integer NOT NULL,
+    category_id   bigint,
     content_hash  bytea NOT NULL,
     embedding     halfvec NOT NULL,
     embedded_at   timestamptz NOT NULL DEFAULT now(),

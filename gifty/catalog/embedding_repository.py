@@ -19,7 +19,7 @@ BUILD_MEGABYTES: Final = 512
 HNSW_LINKS: Final = 16
 HNSW_BUILD_CANDIDATES: Final = 100
 _SEGMENTS_LOCK: Final = 0x67696676
-_SPACE_COLUMNS: Final = "id, model, version, dimensions, serving, segment"
+_SPACE_COLUMNS: Final = "id, model, version, dimensions, serving, segment, categories"
 _COPIED: Final = """
     INSERT INTO gift_search (
         gift_id, space, active, is_idea, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
@@ -197,12 +197,13 @@ class EmbeddingRepository:
                 DELETE FROM gift_fresh WHERE ctid IN (SELECT ctid FROM gift_fresh WHERE space = $1 LIMIT $3)
                 RETURNING gift_id
             )
-            INSERT INTO gift_embeddings (gift_id, segment, content_hash, embedding)
-            SELECT s.gift_id, $2, s.content_hash, s.embedding
+            INSERT INTO gift_embeddings (gift_id, segment, category_id, content_hash, embedding)
+            SELECT s.gift_id, $2, s.category_id, s.content_hash, s.embedding
             FROM taken JOIN gift_search s ON s.gift_id = taken.gift_id AND s.space = $1
             WHERE NOT s.pending
             ON CONFLICT (gift_id, segment) DO UPDATE
-            SET content_hash = excluded.content_hash, embedding = excluded.embedding, embedded_at = now()
+            SET category_id = excluded.category_id, content_hash = excluded.content_hash,
+                embedding = excluded.embedding, embedded_at = now()
             """,
             space.id,
             space.segment,
@@ -210,30 +211,35 @@ class EmbeddingRepository:
         )
         return int(tag.rsplit(" ", 1)[1])
 
-    async def build_segment(self, space: Space) -> int:
-        """Builds a new HNSW over all vectors of the space while the old one serves; returns its number."""
+    async def build_segment(self, space: Space, category_rows: int) -> int:
+        """Builds a new HNSW over all vectors of the space while the old one serves; returns its number.
+
+        Categories of at least `category_rows` gifts on sale get one of their own besides.
+        """
         segment = int(await self._database.fetchval("SELECT nextval('gift_embedding_segments')"))
         await self._database.execute(
             """
-            INSERT INTO gift_embeddings (gift_id, segment, content_hash, embedding)
-            SELECT gift_id, $2, content_hash, embedding FROM gift_search
+            INSERT INTO gift_embeddings (gift_id, segment, category_id, content_hash, embedding)
+            SELECT gift_id, $2, category_id, content_hash, embedding FROM gift_search
             WHERE space = $1 AND embedding IS NOT NULL AND NOT pending
             """,
             space.id,
             segment,
             timeout=INDEX_SECONDS,
         )
+        categories = await self._large_categories(space, category_rows)
         async with self._database.acquire() as connection:
             # A graph that does not fit is built several times slower. The pool resets the setting afterwards.
             await connection.execute(f"SET maintenance_work_mem = '{BUILD_MEGABYTES}MB'")
-            await connection.execute(
-                f"""
-                CREATE INDEX CONCURRENTLY gift_embeddings_hnsw_{segment} ON gift_embeddings
-                USING hnsw ((embedding::halfvec({space.dimensions})) halfvec_cosine_ops)
-                WITH (m = {HNSW_LINKS}, ef_construction = {HNSW_BUILD_CANDIDATES}) WHERE segment = {segment}
-                """,
-                timeout=INDEX_SECONDS,
-            )
+            for name, part in [("", ""), *((f"_{number}", f" AND category_id = {number}") for number in categories)]:
+                await connection.execute(
+                    f"""
+                    CREATE INDEX CONCURRENTLY gift_embeddings_hnsw_{segment}{name} ON gift_embeddings
+                    USING hnsw ((embedding::halfvec({space.dimensions})) halfvec_cosine_ops)
+                    WITH (m = {HNSW_LINKS}, ef_construction = {HNSW_BUILD_CANDIDATES}) WHERE segment = {segment}{part}
+                    """,
+                    timeout=INDEX_SECONDS,
+                )
         async with self._database.transaction() as connection:
             await connection.execute(
                 """
@@ -244,17 +250,30 @@ class EmbeddingRepository:
                 space.id,
                 segment,
             )
-            await connection.execute("UPDATE embedding_spaces SET segment = $2 WHERE id = $1", space.id, segment)
+            await connection.execute(
+                "UPDATE embedding_spaces SET segment = $2, categories = $3 WHERE id = $1", space.id, segment, categories
+            )
             await connection.execute("SELECT nextval('gift_search_revision')")
         await self._database.execute("ANALYZE gift_embeddings", timeout=INDEX_SECONDS)
         return segment
+
+    async def _large_categories(self, space: Space, rows: int) -> list[int]:
+        found = await self._database.fetch(
+            """
+            SELECT category_id FROM gift_search WHERE space = $1 AND active AND category_id IS NOT NULL
+            GROUP BY category_id HAVING count(*) >= $2 ORDER BY category_id
+            """,
+            space.id,
+            rows,
+        )
+        return [row["category_id"] for row in found]
 
     async def unused_segments(self) -> list[int]:
         """Segments with rows or an index that no space refers to."""
         rows = await self._database.fetch(
             """
             SELECT segment FROM (
-                SELECT substring(indexname FROM '\\d+$')::integer AS segment FROM pg_indexes
+                SELECT substring(indexname FROM '_hnsw_(\\d+)')::integer AS segment FROM pg_indexes
                 WHERE tablename = 'gift_embeddings' AND indexname LIKE 'gift\\_embeddings\\_hnsw\\_%'
                 UNION SELECT DISTINCT segment FROM gift_embeddings
             ) found
@@ -264,8 +283,16 @@ class EmbeddingRepository:
         return [row["segment"] for row in rows]
 
     async def drop_segment(self, segment: int) -> None:
-        """Removes a segment's index and rows."""
-        await self._database.execute(f"DROP INDEX CONCURRENTLY IF EXISTS gift_embeddings_hnsw_{int(segment)}")
+        """Removes a segment's indexes and rows."""
+        names = await self._database.fetch(
+            """
+            SELECT indexname FROM pg_indexes
+            WHERE tablename = 'gift_embeddings' AND indexname ~ ('^gift_embeddings_hnsw_' || $1::integer || '(_\\d+)?$')
+            """,
+            segment,
+        )
+        for row in names:
+            await self._database.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {row['indexname']}")
         await self._database.execute("DELETE FROM gift_embeddings WHERE segment = $1", segment, timeout=INDEX_SECONDS)
 
     async def count_words(self) -> int:
@@ -317,4 +344,12 @@ class EmbeddingRepository:
 
 
 def _space(row: Record) -> Space:
-    return Space(row["id"], row["model"], row["version"], row["dimensions"], row["serving"], row["segment"])
+    return Space(
+        id=row["id"],
+        model=row["model"],
+        version=row["version"],
+        dimensions=row["dimensions"],
+        serving=row["serving"],
+        segment=row["segment"],
+        categories=frozenset(row["categories"]),
+    )

@@ -20,6 +20,8 @@ MERGE_BATCH: Final = 50
 """About a tenth of a second of the database's time."""
 HNSW_FROM: Final = 10_000
 """Active gifts below which comparing all of them is as fast as an index."""
+CATEGORY_FROM: Final = 2_500
+"""Active gifts from which a category has an index of its own."""
 REBUILD_SHARE: Final = 0.2
 REBUILD_ROWS: Final = 5_000
 """With more fresh vectors than both, building a new index is faster than merging them one by one."""
@@ -45,12 +47,14 @@ class EmbeddingService:
         *,
         others: Sequence[Embedder] = (),
         index_from: int = HNSW_FROM,
+        category_from: int = CATEGORY_FROM,
     ) -> None:
         self._repository = repository
         self._embedder = embedder
         self._readers = {reader.model: reader for reader in (*others, embedder)}
         self._clock = clock
         self._index_from = index_from
+        self._category_from = category_from
         self._space: Space | None = None
         self._copied_at: float | None = None
         self._counted_at: float | None = None
@@ -147,7 +151,7 @@ class EmbeddingService:
             if current.segment is None and coverage.active < self._index_from:
                 return False
             if current.segment is None or coverage.fresh > max(REBUILD_ROWS, REBUILD_SHARE * coverage.active):
-                await self._repository.build_segment(current)
+                await self._repository.build_segment(current, self._category_from)
                 return True
             return coverage.fresh > 0 and await self._repository.merge(current, MERGE_BATCH) > 0
 

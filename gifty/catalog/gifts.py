@@ -11,6 +11,7 @@ from gifty.catalog.gifts_repository import GiftsRepository
 from gifty.catalog.query import LEAST_SCAN
 from gifty.catalog.search import NoPromotions, Promotions
 from gifty.catalog.search_models import FoundGift, GiftPage
+from gifty.catalog.search_sql import Scan
 from gifty.core.errors import NotFound
 
 SIMILAR: Final = 8
@@ -29,7 +30,7 @@ class GiftService:
     async def page(self, gift_id: str) -> GiftPage:
         """The gift with everything around it. Raises `NotFound`."""
         space = await self._embeddings.serving()
-        scan = LEAST_SCAN if space.segment is not None else None
+        scan = Scan(LEAST_SCAN) if space.segment is not None else None
         gift, history, similar = await asyncio.gather(
             self._repository.gift(space, gift_id),
             self._repository.price_history(gift_id),

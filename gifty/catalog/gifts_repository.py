@@ -7,7 +7,7 @@ from typing import Final
 from gifty.catalog.models import PricePoint
 from gifty.catalog.search_models import FoundGift, GiftFilter, Space
 from gifty.catalog.search_repository import found_gift
-from gifty.catalog.search_sql import LISTED, LISTED_FROM, Arguments, conditions, nearest
+from gifty.catalog.search_sql import LISTED, LISTED_FROM, Arguments, Scan, conditions, nearest
 from gifty.core.database import Database
 
 HISTORY: Final = 365
@@ -46,7 +46,7 @@ class GiftsRepository:
         )
         return [PricePoint(row["price"], row["currency"], row["observed_at"]) for row in rows]
 
-    async def similar(self, space: Space, gift_id: str, limit: int, scan: int | None) -> list[FoundGift]:
+    async def similar(self, space: Space, gift_id: str, limit: int, scan: Scan | None) -> list[FoundGift]:
         """Gifts on sale whose vectors are nearest to this one's, nearest first."""
         arguments = Arguments()
         this = arguments.bind(gift_id)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gifty.catalog.search_models import Space
-from gifty.catalog.search_sql import Words
+from gifty.catalog.census import Census
+from gifty.catalog.search_models import GiftFilter, Space
+from gifty.catalog.search_sql import Scan, Words
 from gifty.ontology.text import Language, fold
 
 QUERY_CHARACTERS: Final = 300
 MOST_WORDS: Final = 12
 MOST_SUSPECTS: Final = 4
-EXACT_ROWS: Final = 8_000
-"""Up to here every matching row is compared: a millisecond per thousand, as long as HNSW takes under such a filter."""
-EXACT_SHARE: Final = 0.03
-"""Below this share of the catalogue HNSW would lose too many of the nearest."""
+EXACT_ROWS: Final = 2_500
+"""Up to here every matching row is compared: a millisecond per thousand."""
+EXACT_SHARE: Final = 0.08
+"""Below this share of what an index holds HNSW would lose too many of the nearest, and take longer than comparing."""
+EXACT_UNDER_CATEGORY: Final = 25_000
+"""The same for a category without an index of its own: a query foreign to it would walk the common graph in vain."""
 MOST_EXACT_ROWS: Final = 50_000
 MOST_FRESH: Final = 10_000
-SPARE: Final = 8
+SPARE: Final = 4
 """How many times more rows than expected HNSW may look at before a search goes on without it."""
-LEAST_SCAN, MOST_SCAN = 512, 16_384
+LEAST_SCAN, MOST_SCAN = 256, 8_192
 SHALLOW, DEEP = 64, 128
 """How many gifts each leg contributes to a page of usual, and of great length."""
 
@@ -51,22 +55,33 @@ class QueryReader:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Chooses between comparing every matching row and walking the HNSW graph."""
+    """Chooses between comparing every matching row and walking an HNSW graph."""
 
     exact_rows: int = EXACT_ROWS
     exact_share: float = EXACT_SHARE
+    exact_under_category: int = EXACT_UNDER_CATEGORY
 
-    def scan(self, matching: int, total: int, depth: int, space: Space, fresh: int = 0) -> int | None:
-        """How many rows HNSW may look at for `depth` that match, or None to compare every matching row instead.
+    def scan(
+        self, space: Space, census: Census, where: GiftFilter, category_ids: Sequence[int] | None, depth: int
+    ) -> Scan | None:
+        """The walk to take for `depth` gifts, or None to compare every row that meets the conditions.
 
-        A power of two, so that few different statements are prepared. `fresh` vectors outside HNSW are compared one by
-        one in any case, dearer than all rows together when there are many.
+        Its length is a power of two, so that few different statements are prepared.
         """
-        few = max(self.exact_rows, min(self.exact_share * total, MOST_EXACT_ROWS))
-        if space.segment is None or fresh > MOST_FRESH or matching <= few:
+        # Vectors outside HNSW are compared in any case, and dearer than all rows together when there are many.
+        if space.segment is None or census.fresh > MOST_FRESH:
             return None
-        needed = SPARE * depth * total / matching
-        return min(1 << max(int(needed), LEAST_SCAN).bit_length(), MOST_SCAN)
+        matching, category, held, few = census.count(where), None, census.size, self.exact_rows
+        if category_ids is not None:
+            if len(category_ids) == 1 and category_ids[0] in space.categories:
+                category = category_ids[0]
+                held = census.count(GiftFilter(category=where.category))
+            else:
+                few = max(few, self.exact_under_category)
+        if matching <= max(few, min(int(self.exact_share * held), MOST_EXACT_ROWS)):
+            return None
+        needed = int(SPARE * depth * held / matching)
+        return Scan(min(1 << max(needed, LEAST_SCAN).bit_length(), MOST_SCAN), category)
 
 
 def depth_for(limit: int) -> int:

@@ -107,7 +107,7 @@ class SearchService:
                 category_ids=category_ids,
                 words=words,
                 vector=vector,
-                scan=self._scan(space, census, asked.filter, depth),
+                scan=self._planner.scan(space, census, asked.filter, category_ids, depth),
                 sort=asked.sort,
                 depth=depth,
                 limit=asked.limit,
@@ -135,16 +135,12 @@ class SearchService:
         if vector is None:
             return []
         ids = None if where.category is None else await self._category(space, census, where.category)
-        return await self._repository.nearest(space, where, ids, vector, limit, self._scan(space, census, where, limit))
+        scan = self._planner.scan(space, census, where, ids, limit)
+        return await self._repository.nearest(space, where, ids, vector, limit, scan)
 
     async def warm_up(self) -> None:
         """Does what the first search would otherwise wait for."""
         await self._counts(await self._serving())
-
-    def _scan(self, space: Space, census: Census, where: GiftFilter, depth: int) -> int | None:
-        if self._embeddings.reader_of(space) is None:
-            return None
-        return self._planner.scan(census.count(where), census.size, depth, space, census.fresh)
 
     async def _serving(self) -> Space:
         if self._space is None:

@@ -142,3 +142,5 @@ class Space:
     dimensions: int
     serving: bool
     segment: int | None
+    categories: frozenset[int] = frozenset()
+    """Those with an HNSW of their own."""

@@ -10,7 +10,7 @@ from gifty.catalog.census import HUNDREDTHS, Census, census_row
 from gifty.catalog.embeddings.protocol import Vector
 from gifty.catalog.models import Category
 from gifty.catalog.search_models import FoundGift, GiftFilter, Space
-from gifty.catalog.search_sql import Arguments, Question, conditions, listing, nearest, position_of
+from gifty.catalog.search_sql import Arguments, Question, Scan, conditions, listing, nearest, position_of
 from gifty.core.database import Database, Record
 
 SEARCH_SETTINGS: Final[Mapping[str, str]] = {
@@ -60,7 +60,7 @@ class SearchRepository:
         category_ids: Sequence[int] | None,
         vector: Vector,
         limit: int,
-        scan: int | None,
+        scan: Scan | None,
     ) -> list[tuple[str, float]]:
         """Ids and cosines of the nearest gifts, nearest first."""
         arguments = Arguments()

@@ -69,15 +69,23 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """A walk through HNSW: how many rows it may look at, and the category whose own index it takes."""
+
+    rows: int
+    category: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """A search that is ready to be asked. `scan` is how many rows HNSW may look at; None compares every row instead."""
+    """A search that is ready to be asked. Without a `scan` every row that meets the conditions is compared."""
 
     space: Space
     where: GiftFilter
     category_ids: Sequence[int] | None
     words: Words | None
     vector: Vector | None
-    scan: int | None
+    scan: Scan | None
     sort: Sort
     depth: int
     """How many gifts each leg contributes; the same on all pages of a list."""
@@ -134,11 +142,11 @@ def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | No
     return " AND ".join(parts)
 
 
-def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None) -> str:
+def nearest(space: Space, where: str, vector: str, depth: int, scan: Scan | None) -> str:
     """The nearest gifts under conditions.
 
-    By every row's distance (`scan` is None), or by HNSW over at most `scan` rows of its own, and every row that it does
-    not have yet.
+    By every row's distance (`scan` is None), or by HNSW over at most so many rows of its own, and every row that it
+    does not have yet.
     """
     everything = (
         f"SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance FROM gift_search s "
@@ -146,14 +154,15 @@ def nearest(space: Space, where: str, vector: str, depth: int, scan: int | None)
     )
     if scan is None or space.segment is None:
         return f"{everything} ORDER BY distance, gift_id LIMIT {depth}"
+    part = "" if scan.category is None else f" AND category_id = {scan.category}"
     # OFFSET 0 keeps the filter behind the index scan, and the inner LIMIT tells the planner how little of it is needed:
     # without them it sorts the whole table by distance.
     return f"""
         SELECT gift_id, max(rank) AS rank, min(distance) AS distance FROM (
             (SELECT e.gift_id, s.rank, e.distance
              FROM (SELECT gift_id, content_hash, embedding::halfvec({space.dimensions}) <=> {vector} AS distance
-                   FROM gift_embeddings WHERE segment = {space.segment}
-                   ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan}) e
+                   FROM gift_embeddings WHERE segment = {space.segment}{part}
+                   ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan.rows}) e
              CROSS JOIN LATERAL (
                  SELECT {WORTH_OF} AS rank FROM gift_search s
                  WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where} OFFSET 0) s

@@ -135,7 +135,7 @@ async def _recall(catalogue: Catalogue) -> list[dict[str, Any]]:
     rows = []
     for name, share in (("no filter", 1.0), ("half of the gifts", 0.5), ("a tenth of the gifts", 0.1)):
         where = GiftFilter(max_price=None if share == 1 else Decimal(str(prices[int(GIFTS * share)])))
-        scan = Planner().scan(int(GIFTS * share), GIFTS, depth_for(20), space)
+        scan = Planner().scan(space, await catalogue.repository.census(space), where, None, depth_for(20))
         hits: list[float] = []
         for query, _ in _questions(60):
             vector = await catalogue.embedder.embed_query(query)
@@ -225,11 +225,12 @@ async def _statement(catalogue: Catalogue, question: tuple[str, GiftFilter]) -> 
     space: Space = await catalogue.search._serving()
     census = await catalogue.search._counts(space)
     reader = QueryReader(LANGUAGE)
+    ids = census.category_ids(where.category or "")
     return listing(
         Question(
-            space=space, where=where, category_ids=census.category_ids(where.category or ""), words=reader.words(query),
+            space=space, where=where, category_ids=ids, words=reader.words(query),
             vector=await catalogue.embedder.embed_query(query),
-            scan=Planner().scan(census.count(where), census.size, depth_for(20), space, census.fresh),
+            scan=Planner().scan(space, census, where, ids, depth_for(20)),
             sort=Sort.RELEVANCE, depth=depth_for(20), limit=20, after=None,
         )
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gifty.catalog.census import Census, CensusRow
 from gifty.catalog.embeddings import EmbeddingFailed, LocalEmbedder, NoConcepts
-from gifty.catalog.models import Promotion
-from gifty.catalog.query import EXACT_ROWS, MOST_FRESH, Planner
+from gifty.catalog.models import Category, Promotion
+from gifty.catalog.query import MOST_FRESH, Planner
 from gifty.catalog.search_models import GiftFilter, GiftSearch, Sort, Space
+from gifty.catalog.search_sql import Scan
 from gifty.core.database import Database
 from gifty.core.errors import InvalidInput
 from tests.fixtures.search import LANGUAGE, Catalogue, open_database
@@ -46,7 +49,9 @@ async def small(database: Database) -> Catalogue:
 @pytest.fixture
 async def indexed(database: Database) -> AsyncIterator[Catalogue]:
     """Three thousand gifts under HNSW, some of them fresh, changed, without a vector or sold out."""
-    catalogue = Catalogue(database, index_from=500, planner=Planner(exact_rows=60, exact_share=0.05))
+    catalogue = Catalogue(
+        database, index_from=500, category_from=400, planner=Planner(exact_rows=60, exact_under_category=200)
+    )
     gifts = list(made_gifts(SIZE))
     await catalogue.fill(gifts[:2800])
     await catalogue.store(gifts[2800:])
@@ -143,30 +148,45 @@ async def test_every_page_once_and_in_order(indexed: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("kept", [1.0, 0.5, 0.12])
-async def test_recall_of_hnsw_against_comparing_all(indexed: Catalogue, kept: float) -> None:
+@pytest.mark.parametrize("category", [None, "Кухня"])
+async def test_recall_of_hnsw_against_comparing_all(indexed: Catalogue, kept: float, category: str | None) -> None:
     space = await indexed.embedding.serving()
-    prices = sorted(gift.price for gift in made_gifts(SIZE))
-    where = GiftFilter(max_price=None if kept == 1 else Decimal(str(prices[int(SIZE * kept)])))
-    scan = Planner(exact_rows=1, exact_share=0).scan(int(SIZE * kept), SIZE, 64, space)
+    prices = sorted(gift.price for gift in made_gifts(SIZE) if category in {None, gift.category})
+    dearest = None if kept == 1 else Decimal(str(prices[int(len(prices) * kept)]))
+    where = GiftFilter(max_price=dearest, category=category)
+    census = await indexed.repository.census(space)
+    ids = None if category is None else census.category_ids(category)
+    scan = Planner(exact_rows=1, exact_share=0).scan(space, census, where, ids, 64)
     assert scan is not None
+    assert (scan.category is None) == (category is None)
     hits = 0.0
     for query in QUERIES:
         vector = await indexed.embedder.embed_query(query)
-        exact = await indexed.repository.nearest(space, where, None, vector, 10, None)
-        quick = await indexed.repository.nearest(space, where, None, vector, 64, scan)
+        exact = await indexed.repository.nearest(space, where, ids, vector, 10, None)
+        quick = await indexed.repository.nearest(space, where, ids, vector, 64, scan)
         worst = exact[-1][1]
         hits += sum(cosine >= worst - 1e-3 for _, cosine in quick[:10]) / len(exact)
     assert hits / len(QUERIES) >= 0.98
 
 
-async def test_hnsw_and_comparing_all_are_both_planned() -> None:
-    planner, space = Planner(), Space(1, "local", 1, 384, serving=True, segment=1)
-    assert planner.scan(EXACT_ROWS, 100_000, 64, space) is None
-    assert planner.scan(EXACT_ROWS + 1, 100_000, 64, space) == 8192
-    assert planner.scan(100_000, 100_000, 64, space) == 1024
-    assert planner.scan(20_000, 1_000_000, 64, space) is None
-    assert planner.scan(100_000, 100_000, 64, Space(1, "local", 1, 384, serving=True, segment=None)) is None
-    assert planner.scan(100_000, 100_000, 64, space, fresh=MOST_FRESH + 1) is None
+def test_comparing_and_walking_are_both_planned() -> None:
+    def census(**rows: int) -> Census:
+        prices = {name: np.arange(100, 100 + count, dtype=">i8").tobytes() for name, count in rows.items()}
+        listed = [CensusRow(int(name[1:]), "RUB", 0, 120, 0, prices[name]) for name in rows]
+        return Census(1, listed, [Category(int(name[1:]), name) for name in rows])
+
+    planner = Planner()
+    space = Space(1, "local", 1, 384, serving=True, segment=1, categories=frozenset({1}))
+    large = census(c1=40_000, c2=30_000, c3=30_000)
+    assert planner.scan(space, large, GiftFilter(), None, 64) == Scan(512)
+    assert planner.scan(space, large, GiftFilter(category="c1"), [1], 64) == Scan(512, 1)
+    half = GiftFilter(category="c1", max_price=Decimal(200))
+    assert planner.scan(space, large, half, [1], 64) == Scan(1024, 1)
+    assert planner.scan(space, large, GiftFilter(category="c1", max_price=Decimal(20)), [1], 64) is None
+    assert planner.scan(space, census(c1=90_000, c2=9_000), GiftFilter(category="c2"), [2], 64) is None
+    assert planner.scan(space, large, GiftFilter(category="c2"), [2, 3], 64) == Scan(1024)
+    assert planner.scan(replace(space, segment=None), large, GiftFilter(), None, 64) is None
+    assert planner.scan(space, Census(1, [], [], fresh=MOST_FRESH + 1), GiftFilter(), None, 64) is None
 
 
 async def test_the_plans_use_the_indexes(indexed: Catalogue) -> None:
@@ -181,7 +201,7 @@ async def test_the_plans_use_the_indexes(indexed: Catalogue) -> None:
             return await indexed.database.fetch(sql, *arguments)
 
     watched = type(indexed.repository)(Watched())  # type: ignore[arg-type]
-    await watched.nearest(space, GiftFilter(), None, vector, 10, 512)
+    await watched.nearest(space, GiftFilter(), None, vector, 10, Scan(512))
     assert f"gift_embeddings_hnsw_{space.segment}" in asked[0]
 
 
