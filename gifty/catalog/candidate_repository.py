@@ -16,6 +16,8 @@ DESCRIPTION_CHARACTERS: Final = 400
 # $8 wishes, $9 least giftability, $10 excluded words, $11 excluded categories, $12 excluded merchants, $13 another age
 # that suits;
 # then of candidates: $14 kinds, $15 their numbers, $16 motifs, $17 their numbers, $18 ids; of any: $14 limit
+_PICKED: Final = """p.gift_id, p.kind, p.giftability, p.quality, p.gender, p.age_min, p.age_max, p.closeness, p.motifs,
+    o.price, o.currency"""
 _MEETS: Final = """
     JOIN offers o ON o.gift_id = p.gift_id
     WHERE p.giftability >= $9 AND p.closeness <= $7
@@ -25,54 +27,53 @@ _MEETS: Final = """
       AND o.active AND o.available
       AND ($3::text IS NULL OR (o.currency = $3 AND o.price >= $1::numeric AND ($2::numeric IS NULL OR o.price <= $2)))
 """
-
-_DETAILS: Final = """
-SELECT p.gift_id, p.kind, p.role, p.giftability, p.quality, p.gender, p.age_min, p.age_max, p.closeness, p.motifs,
-       p.breaks, p.axes, g.title, g.is_idea, o.price::float8, o.currency, c.name, g.merchant
-FROM picked
-JOIN gift_profiles p USING (gift_id)
-JOIN gifts g ON g.id = picked.gift_id
-JOIN offers o USING (gift_id)
+_LISTED: Final = """
+SELECT p.gift_id, p.kind, p.giftability, p.quality, p.gender, p.age_min, p.age_max, p.closeness, p.motifs, g.title,
+       g.is_idea, p.price::float8, p.currency, c.name
+FROM picked p
+JOIN gifts g ON g.id = p.gift_id
 LEFT JOIN categories c ON c.id = g.category_id
-WHERE NOT EXISTS (SELECT FROM unnest($10::text[]) AS w(word)
-                  WHERE position(w.word in lower(g.title)) > 0)
+WHERE NOT EXISTS (SELECT FROM unnest($10::text[]) AS w(word) WHERE position(w.word in lower(g.title)) > 0)
   AND (cardinality($11::text[]) = 0 OR c.name_key IS NULL OR NOT c.name_key = ANY ($11))
   AND (cardinality($12::text[]) = 0 OR g.merchant IS NULL OR NOT lower(g.merchant) = ANY ($12))
-ORDER BY p.gift_id
 """
 
+# A gift picked by its kind and by a motif comes twice; the caller drops the second, which is cheaper than sorting here.
 CANDIDATES: Final = f"""
 WITH picked AS (
-    SELECT f.gift_id
+    SELECT f.*
     FROM unnest($14::text[], $15::int[]) AS k(kind, enough)
     CROSS JOIN LATERAL (
-        SELECT p.gift_id FROM gift_profiles p {_MEETS} AND p.kind = k.kind ORDER BY p.giftability DESC LIMIT k.enough
+        SELECT {_PICKED} FROM gift_profiles p {_MEETS} AND p.kind = k.kind ORDER BY p.giftability DESC LIMIT k.enough
     ) f
-    UNION
-    SELECT f.gift_id
+    UNION ALL
+    SELECT f.*
     FROM unnest($16::text[], $17::int[]) AS m(motif, enough)
     CROSS JOIN LATERAL (
-        SELECT p.gift_id FROM gift_motifs g JOIN gift_profiles p ON p.gift_id = g.gift_id {_MEETS}
+        SELECT {_PICKED} FROM gift_motifs g JOIN gift_profiles p ON p.gift_id = g.gift_id {_MEETS}
           AND g.motif = m.motif AND g.giftability >= $9
         ORDER BY g.giftability DESC LIMIT m.enough
     ) f
-    UNION
-    SELECT p.gift_id FROM gift_profiles p {_MEETS} AND p.gift_id = ANY ($18::text[])
+    UNION ALL
+    SELECT {_PICKED} FROM gift_profiles p {_MEETS} AND p.gift_id = ANY ($18::text[])
 )
-{_DETAILS}
+{_LISTED}
 """
 
 ANY: Final = f"""
 WITH picked AS (
-    SELECT p.gift_id FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $14
+    SELECT {_PICKED} FROM gift_profiles p {_MEETS} ORDER BY p.giftability DESC LIMIT $14
 )
-{_DETAILS}
+{_LISTED}
 """
 
 CARDS: Final = f"""
-SELECT g.id AS gift_id, left(g.description, {DESCRIPTION_CHARACTERS}) AS description, g.url, g.image_url,
-       o.old_price::float8 AS old_price, g.attributes -> 'en' AS english
-FROM gifts g JOIN offers o ON o.gift_id = g.id
+SELECT g.id AS gift_id, left(g.description, {DESCRIPTION_CHARACTERS}) AS description, g.url, g.image_url, g.merchant,
+       o.old_price::float8 AS old_price, p.axes,
+       o.price::float8 AS price, o.active AND o.available AS available
+FROM gifts g
+JOIN offers o ON o.gift_id = g.id
+JOIN gift_profiles p ON p.gift_id = g.id
 WHERE g.id = ANY ($1::text[])
 """
 
@@ -84,7 +85,7 @@ class CandidateRepository:
         self._database = database
 
     async def candidates(self, query: CandidateQuery) -> list[Record]:
-        """Rows in the order of `Candidate`'s fields."""
+        """Rows in the order of `Candidate`'s fields; a gift may come twice."""
         return await self._database.fetch(
             CANDIDATES,
             *bounds(query.where),
@@ -96,7 +97,7 @@ class CandidateRepository:
         )
 
     async def any_candidates(self, where: CandidateFilter, limit: int) -> list[Record]:
-        """Rows in the order of `Candidate`'s fields, of any kind."""
+        """The same for gifts of any kind, each once."""
         return await self._database.fetch(ANY, *bounds(where), limit)
 
     async def cards(self, gift_ids: Sequence[str]) -> list[Record]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gifty.catalog.candidate_repository import CandidateRepository
+from gifty.core.database import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,10 @@ class CandidateQuery:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A gift with its profile, as ranking needs it."""
+    """A gift with as much of its profile as ranking needs."""
 
     gift_id: str
     kind: str | None
-    role: str
     giftability: float
     quality: float
     gender: str
@@ -54,27 +54,26 @@ class Candidate:
     age_max: int
     closeness: int
     motifs: Sequence[str]
-    breaks: Sequence[str]
-    axes: Sequence[float]
     title: str
     is_idea: bool
     price: float | None
     currency: str
     category: str | None
-    merchant: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class GiftCard:
-    """What people see of a gift beside its candidate."""
+    """What people see of a gift beside its candidate, and its gift matrix."""
 
     gift_id: str
     description: str
     url: str
     image_url: str | None
+    merchant: str | None
     old_price: float | None
-    english: Mapping[str, str] | None
-    """Title, description and category in English, where the catalogue has them."""
+    axes: Sequence[float]
+    price: float | None
+    available: bool
 
 
 class CandidateService:
@@ -84,16 +83,22 @@ class CandidateService:
         self._repository = repository
 
     async def candidates(self, query: CandidateQuery) -> list[Candidate]:
-        """Candidates in one round trip, each once, in order of their ids."""
-        rows = await self._repository.candidates(query)
-        return [Candidate(*row) for row in rows]
+        """The candidates of a query, in one round trip."""
+        return _unique(await self._repository.candidates(query))
 
     async def any_candidates(self, where: CandidateFilter, limit: int) -> list[Candidate]:
         """The most giftable candidates of any kind, for when nothing better is left."""
-        rows = await self._repository.any_candidates(where, limit)
-        return [Candidate(*row) for row in rows]
+        return _unique(await self._repository.any_candidates(where, limit))
 
     async def cards(self, gift_ids: Sequence[str]) -> dict[str, GiftCard]:
         """The cards of gifts by id; those that went away are missing."""
         rows = await self._repository.cards(gift_ids) if gift_ids else []
         return {row["gift_id"]: GiftCard(**row) for row in rows}
+
+
+def _unique(rows: Sequence[Record]) -> list[Candidate]:
+    seen: dict[str, Candidate] = {}
+    for row in rows:
+        if row[0] not in seen:
+            seen[row[0]] = Candidate(*row)
+    return list(seen.values())

@@ -52,8 +52,8 @@ class KindMatrix:
         self.gift = np.array(
             [kind.gift if kind.role not in NO_GIFT_ROLES else min(kind.gift, 0.3) for kind in kinds], np.float32
         )
-        self.low_age = np.array([kind.ages[0] for kind in kinds], np.int16)
-        self.high_age = np.array([kind.ages[1] for kind in kinds], np.int16)
+        self.ages = [kind.ages for kind in kinds]
+        self.distinct_ages = frozenset(self.ages)
         self.genders = np.array([kind.gender for kind in kinds])
         self.closeness = np.array([kind.closeness for kind in kinds], np.int8)
         self._rooms = [frozenset(kind.rooms) for kind in kinds]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from gifty.discovery.models import Brief
-from gifty.discovery.ranking import Ranked, axis
-from gifty.ontology.text import fold
+from gifty.discovery.ranking import Ranked
+from gifty.ontology.models import AXES
 
 SAFE, PIVOT, PRACTICAL, WILDCARD = "safe_bet", "emotional_pivot", "practical", "wildcard"
 SLOTS: Final = (SAFE, PIVOT, PRACTICAL, WILDCARD)
@@ -25,31 +25,63 @@ COMPARABLE: Final = 0.3
 STRONG: Final = 0.55
 
 
-def assemble(brief: Brief, ranked: Sequence[Ranked], size: int) -> list[tuple[Ranked, str]]:
-    """`size` gifts with their slots, by maximal marginal relevance over kind, franchise, interest and title."""
-    pool = _products_first(ranked, size)[:POOL]
-    words = {one.candidate.gift_id: frozenset(fold(one.candidate.title).split()) for one in pool}
-    kinds: Counter[str | None] = Counter()
-    families: Counter[str] = Counter()
-    franchises: Counter[str] = Counter()
-    interests: Counter[str] = Counter()
-    chosen: list[Ranked] = []
-    while pool and len(chosen) < size:
-        best = max(
-            pool,
-            key=lambda one: (
-                _marginal(one, chosen, kinds, families, franchises, interests, words),
-                one.candidate.gift_id,
-            ),
-        )
-        pool.remove(best)
-        chosen.append(best)
-        kinds[best.candidate.kind] += 1
-        families[best.family] += 1
-        franchises.update(motif for motif in best.candidate.motifs if motif.startswith("franchise:"))
-        if best.interests:
-            interests[best.interests[0]] += 1
-    return [(one, slot_of(brief, one, position)) for position, one in enumerate(chosen)]
+def assemble(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
+    """`size` gifts by maximal marginal relevance over kind, family, franchise, interest and title.
+
+    A gift's marginal value never exceeds its score: the search for the next one ends at the first score below the best.
+    """
+    pool = sorted(_products_first(ranked, size)[:POOL], key=lambda one: (-one.score, one.candidate.gift_id))
+    chosen = _Chosen()
+    while pool and len(chosen.gifts) < size:
+        best, best_value = 0, -1.0
+        for place, one in enumerate(pool):
+            if one.score <= best_value:
+                break
+            value = chosen.marginal(one)
+            if value > best_value:
+                best, best_value = place, value
+        chosen.add(pool.pop(best))
+    return chosen.gifts
+
+
+class _Chosen:
+    """The gifts chosen so far, and how often each trait is among them."""
+
+    def __init__(self) -> None:
+        self.gifts: list[Ranked] = []
+        self._counts: Counter[str] = Counter()
+        self._words: dict[str, frozenset[str]] = {}
+
+    def marginal(self, one: Ranked) -> float:
+        """What a gift adds to those chosen."""
+        candidate = one.candidate
+        kinds = self._counts[f"kind:{candidate.kind}"]
+        value = one.score * SAME_KIND**kinds * SAME_FAMILY ** self._counts[f"family:{one.family}"]
+        for motif in candidate.motifs:
+            if motif.startswith("franchise:"):
+                value *= SAME_FRANCHISE ** self._counts[motif]
+        if one.interests:
+            value *= SAME_INTEREST ** self._counts[one.interests[0]]
+        if kinds:
+            own = self._words_of(one)
+            for other in self.gifts:
+                if other.candidate.kind == candidate.kind:
+                    theirs = self._words_of(other)
+                    if len(own & theirs) >= ALIKE * len(own | theirs):
+                        value *= NEAR_DUPLICATE
+        return value
+
+    def add(self, one: Ranked) -> None:
+        """Takes a gift in."""
+        self.gifts.append(one)
+        traits = [motif for motif in one.candidate.motifs if motif.startswith("franchise:")]
+        self._counts.update([f"kind:{one.candidate.kind}", f"family:{one.family}", *traits, *one.interests[:1]])
+
+    def _words_of(self, one: Ranked) -> frozenset[str]:
+        words = self._words.get(one.candidate.gift_id)
+        if words is None:
+            words = self._words[one.candidate.gift_id] = frozenset(one.candidate.title.lower().split())
+        return words
 
 
 def _products_first(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
@@ -60,42 +92,14 @@ def _products_first(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
     return products if len(comparable) >= size else list(ranked)
 
 
-def _marginal(
-    one: Ranked,
-    chosen: Sequence[Ranked],
-    kinds: Counter[str | None],
-    families: Counter[str],
-    franchises: Counter[str],
-    interests: Counter[str],
-    words: dict[str, frozenset[str]],
-) -> float:
-    candidate = one.candidate
-    value = one.score * SAME_KIND ** kinds[candidate.kind] * SAME_FAMILY ** families[one.family]
-    for motif in candidate.motifs:
-        if motif in franchises:
-            value *= SAME_FRANCHISE ** franchises[motif]
-    if one.interests:
-        value *= SAME_INTEREST ** interests[one.interests[0]]
-    own = words[candidate.gift_id]
-    for other in chosen:
-        if other.candidate.kind == candidate.kind:
-            theirs = words[other.candidate.gift_id]
-            if len(own & theirs) >= ALIKE * len(own | theirs):
-                value *= NEAR_DUPLICATE
-    return value
-
-
-def slot_of(brief: Brief, one: Ranked, position: int) -> str:
-    """Which part of the portfolio a gift plays."""
+def slot_of(brief: Brief, one: Ranked, position: int, axes: Sequence[float]) -> str:
+    """Which part of the portfolio a gift plays, by its place and its gift matrix."""
     if position == 0:
         return SAFE
-    candidate = one.candidate
-    if (
-        max(axis(candidate, "warmth"), axis(candidate, "romance")) >= STRONG
-        and axis(candidate, "practicality") < STRONG
-    ):
+    values = dict(zip(AXES, axes, strict=False))
+    if max(values["warmth"], values["romance"]) >= STRONG > values["practicality"]:
         return PIVOT
-    if axis(candidate, "practicality") >= STRONG:
+    if values["practicality"] >= STRONG:
         return PRACTICAL
     if brief.named and not one.interests:
         return WILDCARD

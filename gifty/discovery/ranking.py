@@ -14,7 +14,6 @@ from gifty.discovery.bounds import LEAST_CLOSENESS
 from gifty.discovery.matrix import SHARED, Floats, KindMatrix
 from gifty.discovery.models import Brief, Quiz
 from gifty.ontology.loader import Ontology
-from gifty.ontology.models import AXES
 
 MOTIF_FIT: Final = 0.72
 """What a motif in the title of any thing counts against a kind made for the interest."""
@@ -90,7 +89,8 @@ class Ranker:
         relevance = _relevance(fit, soft) if wants else 0.35 + 0.65 * soft
         shared = matrix.shared(brief)
         score = relevance * matrix.gift**GIFT_POWER * apt * shared
-        score = score * ages_factor(matrix.low_age, matrix.high_age, brief)
+        ages = {pair: age_factor(*pair, brief) for pair in matrix.distinct_ages}
+        score = score * np.array([ages[pair] for pair in matrix.ages], np.float32)
         score = np.where(matrix.closeness > max(LEAST_CLOSENESS, brief.closeness), 0.0, score)
         if brief.gender in {"female", "male"}:
             other = "male" if brief.gender == "female" else "female"
@@ -168,7 +168,7 @@ class Ranker:
 
     @staticmethod
     def _whom(brief: Brief, candidate: Candidate) -> float:
-        factor = float(ages_factor(candidate.age_min, candidate.age_max, brief))
+        factor = age_factor(candidate.age_min, candidate.age_max, brief)
         if candidate.closeness > brief.closeness:
             factor *= TOO_CLOSE
         if candidate.gender != "any":
@@ -226,7 +226,7 @@ def price_factor(price: float | None, brief: Brief) -> float:
         return max(0.35, math.sqrt(DEAR / price)) if price > DEAR else 1.0
     share = price / wanted
     if share > 1.0:
-        return OVER_BUDGET / share**1.5
+        return OVER_BUDGET / (share * math.sqrt(share))
     enough = ENOUGH_OF_BUDGET * brief.dear
     return float(max(0.25, math.sqrt(share / enough))) if share < enough else 1.0
 
@@ -236,22 +236,13 @@ def _relevance(fit: Any, soft: Any) -> Any:
     return fit * (FIT_SHARE + (1.0 - FIT_SHARE) * soft) + SOFT_ALONE * soft * (1.0 - fit)
 
 
-def ages_factor(low_age: Any, high_age: Any, brief: Brief) -> Any:
-    """1 inside the range of a thing, falling outside: fast for what is too grown-up or childish, gently among adults.
-
-    Works on numbers and on arrays alike.
-    """
+def age_factor(low_age: int, high_age: int, brief: Brief) -> float:
+    """1 inside the ages of a thing, falling outside: fast for what is too grown-up or childish, gently among adults."""
+    if brief.also_age is not None and low_age <= brief.also_age <= high_age:
+        return 1.0
     middle = (brief.ages[0] + brief.ages[1]) / 2
-    young = np.maximum(0.0, np.subtract(low_age, middle)) / max(2.0, middle * 0.3)
-    old = np.maximum(0.0, np.subtract(middle, high_age)) / np.maximum(2.0, np.multiply(high_age, 0.35))
-    factor = np.maximum(0.0, 1.0 - young) * np.maximum(0.0, 1.0 - old)
-    if brief.also_age is not None:
-        factor = np.where(
-            (np.asarray(low_age) <= brief.also_age) & (np.asarray(high_age) >= brief.also_age), 1.0, factor
-        )
-    return factor
-
-
-def axis(candidate: Candidate, name: str) -> float:
-    """One axis of a candidate's gift matrix."""
-    return float(candidate.axes[AXES.index(name)])
+    if low_age <= middle <= high_age:
+        return 1.0
+    young = max(0.0, low_age - middle) / max(2.0, middle * 0.3)
+    old = max(0.0, middle - high_age) / max(2.0, high_age * 0.35)
+    return float(max(0.0, 1.0 - young) * max(0.0, 1.0 - old))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gifty.discovery.knowledge import Knowledge
 from gifty.discovery.models import Brief, Relaxation
 from gifty.discovery.portfolio import PIVOT, WILDCARD
-from gifty.discovery.ranking import Ranked, axis
+from gifty.discovery.ranking import Ranked
 from gifty.ontology.loader import Ontology
+from gifty.ontology.models import AXES
 
 MOST_WORDS: Final = 12
 MOST_REASONS: Final = 3
@@ -73,10 +74,10 @@ class Reasons:
         self._ontology = ontology
         self._knowledge = knowledge
 
-    def why(self, brief: Brief, one: Ranked, slot: str) -> tuple[str, ...]:
+    def why(self, brief: Brief, one: Ranked, slot: str, axes: Sequence[float]) -> tuple[str, ...]:
         """One to three reasons, the most telling first."""
         language = brief.language
-        said = [*self._about_person(brief, one), *self._about_gift(brief, one, slot)]
+        said = [*self._about_person(brief, one), *self._about_gift(brief, one, slot, axes)]
         if not said:
             kind = self._ontology.kinds.get(one.candidate.kind or "")
             said = [self._text(language, "kind", _name(kind, language)) if kind else self._text(language, "safe")]
@@ -126,7 +127,8 @@ class Reasons:
                 best = (nearness, name)
         return None if best is None else best[1]
 
-    def _about_gift(self, brief: Brief, one: Ranked, slot: str) -> list[str]:
+    def _about_gift(self, brief: Brief, one: Ranked, slot: str, axes: Sequence[float]) -> list[str]:
+        values = dict(zip(AXES, axes, strict=False))
         language = brief.language
         said: list[str] = []
         kind = self._ontology.kinds.get(one.candidate.kind or "")
@@ -147,7 +149,7 @@ class Reasons:
         ]  # fmt: skip
         best = sorted(
             (
-                (axis(one.candidate, name) + (0.15 if brief.axes.get(name, 0) > 0 else 0.0), text)
+                (values[name] + (0.15 if brief.axes.get(name, 0) > 0 else 0.0), text)
                 for name, text, apt in strengths
                 if apt
             ),
