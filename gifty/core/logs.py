@@ -20,15 +20,17 @@ _LONGEST: Final = 20_000
 _LAST_WRITE_SECONDS: Final = 5.0
 _MASK: Final = "***"
 
+# Patterns begin where a word begins and give nothing back; otherwise one long word holds the process up for a minute.
 _NAMED_SO: Final = (
-    r"[\w.-]*(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session|signature|credential)[\w.-]*"
+    r"(?<![\w.-])(?>[\w.-]*?(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session|signature|credential)"
+    r"[\w.-]*)"
 )
 _SECRETS: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {_MASK}"),
     (re.compile(r"(?i)\b((?:set-)?cookie)(\s*[:=]\s*)[^\r\n]+"), rf"\1\2{_MASK}"),
     (re.compile(rf"(?i)([\"']?)({_NAMED_SO})\1(\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}}]+)"), rf"\1\2\1\3{_MASK}"),
-    (re.compile(r"(\w+://[^/\s:@]*):[^/\s@]+@"), rf"\1:{_MASK}@"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), _MASK),
+    (re.compile(r"(\b\w++://[^/\s:@]*):[^/\s@]+@"), rf"\1:{_MASK}@"),
+    (re.compile(r"\beyJ[\w-]{1,1000}+\.[\w-]++\.[\w-]*"), _MASK),
     (re.compile(r"(?<!\d)\d{6,}:[\w-]{30,}\b"), _MASK),
     (re.compile(r"\b(?:sk|pk|rk|gsk|xox[abp]|ghp)[-_][\w-]{16,}\b"), _MASK),
 )

@@ -5,6 +5,7 @@ import ipaddress
 import json
 import logging
 import string
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -153,6 +154,19 @@ def test_mappings_may_lack_fields_and_hooks_are_obeyed():
 def test_secrets_are_masked(text, secret):
     assert secret not in mask(text)
     assert "***" in mask(text)
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a.", "1", "QUJD", "token", "token=", "eyJ-", "a://b:", "111111:", "sk-", "'token "]
+)
+def test_masking_takes_a_time_that_grows_with_the_text_and_not_with_its_square(part):
+    def seconds(length):
+        text = (part * length)[:length]
+        began = time.process_time()
+        mask(text)
+        return time.process_time() - began
+
+    assert min(seconds(20_000) for _ in range(3)) < 40 * min(seconds(2_000) for _ in range(3)) + 0.05
 
 
 def test_ordinary_words_stay():
