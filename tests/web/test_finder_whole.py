@@ -17,7 +17,8 @@ async def test_a_newcomer_finds_ideas_with_reasons(client: Client) -> None:
         await expect(cards).to_have_count(11)
         before = await cards.all_inner_texts()
         await page.get_by_label("Маме").check()
-        await page.get_by_label("Растения", exact=True).check()
+        async with page.expect_response(lambda response: '"interests"' in (response.request.post_data or "")):
+            await page.get_by_label("Растения", exact=True).check()
         await expect(page.get_by_role("heading", level=2)).to_have_text("Идеи подарков для мамы")
         await expect(page.locator("#results")).not_to_have_attribute("aria-busy", "true")
         await expect(cards).to_have_count(11)
