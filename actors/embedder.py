@@ -7,8 +7,8 @@ from typing import Final
 
 from actors.runtime import Actor, handles
 from gifty.catalog.embedding_service import EmbeddingService
-from gifty.catalog.embeddings.protocol import EmbeddingFailed
 from gifty.catalog.messages import CatalogueChanged, WorkOn
+from gifty.core.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ LONGEST_PAUSE: Final = 1.0
 class EmbeddingKeeper(Actor):
     """Takes one bounded step per message and tells itself to go on after a pause as long as the step.
 
-    Rows decide what is to do; a lost message costs a poll's wait and nothing else. While the embedder is away the actor
-    waits for the next poll: texts keep.
+    Rows decide what is to do; a lost message costs a poll's wait and nothing else. While the embedder or the database
+    is away the actor waits for the next poll: texts keep.
     """
 
     def __init__(self, embeddings: EmbeddingService) -> None:
@@ -50,7 +50,7 @@ class EmbeddingKeeper(Actor):
         began = self.context.clock.now()
         try:
             self._working = await self._embeddings.advance()
-        except EmbeddingFailed as error:
+        except Unavailable as error:
             self._working = False
             log.warning("gifts wait for their vectors", extra={"cause": error.message})
         if self._working and not self.context.closing:

@@ -88,6 +88,52 @@ CREATE TABLE gift_embeddings (
 );
 CREATE SEQUENCE gift_embedding_segments AS integer;
 
+-- The gifts nearest to a vector under conditions, those that are null not counting: by every row's distance when scan is null,
+-- else by HNSW (of one category, when given) over at most so many rows of its own, and every row that it does not have yet.
+-- The statement is made for each call: partial indexes need their constants, and the plan the values. OFFSET 0 keeps the
+-- conditions behind the walk, and the inner LIMIT tells the planner how short it is; else it sorts the table by distance.
+CREATE FUNCTION gift_nearest(
+    near halfvec, in_space smallint, depth integer, categories bigint[], low bigint, high bigint, age smallint, money text,
+    segment integer, own_category bigint, scan integer
+) RETURNS TABLE (gift_id text, rank real, distance double precision) LANGUAGE plpgsql STABLE ROWS 64 AS $$
+DECLARE
+    dimensions CONSTANT integer := vector_dims(near);
+    met CONSTANT text := format('s.space = %s AND s.active', in_space)
+        || CASE WHEN categories IS NULL THEN '' WHEN cardinality(categories) = 1 THEN ' AND s.category_id = ($2)[1]'
+                ELSE ' AND s.category_id = ANY ($2)' END
+        || CASE WHEN low IS NULL THEN '' ELSE ' AND s.price >= $3' END
+        || CASE WHEN high IS NULL THEN '' ELSE ' AND s.price <= $4' END
+        || CASE WHEN age IS NULL THEN '' ELSE ' AND s.age_min <= $5 AND s.age_max >= $5' END
+        || CASE WHEN money IS NULL THEN '' ELSE ' AND s.currency = $6' END;
+BEGIN
+    IF scan IS NULL THEN
+        RETURN QUERY EXECUTE format($statement$
+            SELECT s.gift_id, (s.rank - s.is_idea::integer)::real, s.embedding <=> $1 AS distance
+            FROM gift_search s WHERE %s AND s.embedding IS NOT NULL
+            ORDER BY distance, s.gift_id LIMIT %s
+            $statement$, met, depth) USING near, categories, low, high, age, money;
+    ELSE
+        RETURN QUERY EXECUTE format($statement$
+            SELECT gift_id, max(rank), min(distance) AS distance FROM (
+                (SELECT e.gift_id, s.rank, e.distance
+                 FROM (SELECT gift_id, content_hash, embedding::halfvec(%1$s) <=> $1 AS distance
+                       FROM gift_embeddings WHERE segment = %2$s %3$s
+                       ORDER BY embedding::halfvec(%1$s) <=> $1 LIMIT %4$s) e
+                 CROSS JOIN LATERAL (
+                     SELECT (s.rank - s.is_idea::integer)::real AS rank FROM gift_search s
+                     WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND %5$s OFFSET 0) s
+                 LIMIT %6$s)
+                UNION ALL
+                (SELECT s.gift_id, (s.rank - s.is_idea::integer)::real, s.embedding <=> $1 AS distance
+                 FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
+                 WHERE f.space = %7$s AND %5$s AND s.embedding IS NOT NULL
+                 ORDER BY distance LIMIT %6$s)
+            ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT %6$s
+            $statement$, dimensions, segment, coalesce('AND category_id = ' || own_category, ''), scan, met, depth, in_space)
+            USING near, categories, low, high, age, money;
+    END IF;
+END $$;
+
 -- Moves on whenever gift_search changes; readers keep counts for as long as it stands still.
 CREATE SEQUENCE gift_search_revision;
 
@@ -132,7 +178,7 @@ BEGIN
     INSERT INTO gift_search (gift_id, space, active, is_idea, age_min, age_max, rank, price, category_id, created_at, currency, content_hash)
     SELECT r.gift_id, s.id, r.active, r.is_idea, r.age_min, r.age_max, r.rank, r.price, r.category_id, r.created_at, r.currency, r.content_hash
     FROM added a
-    JOIN gift_search_rows r ON r.gift_id = a.gift_id
+    CROSS JOIN LATERAL (SELECT * FROM gift_search_rows WHERE gift_id = a.gift_id OFFSET 0) r
     CROSS JOIN embedding_spaces s
     WHERE s.retired_at IS NULL
     ON CONFLICT DO NOTHING;

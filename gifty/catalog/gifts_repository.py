@@ -7,7 +7,7 @@ from typing import Final
 from gifty.catalog.models import PricePoint
 from gifty.catalog.search_models import FoundGift, GiftFilter, Space
 from gifty.catalog.search_repository import found_gift
-from gifty.catalog.search_sql import LISTED, LISTED_FROM, Arguments, Scan, conditions, nearest
+from gifty.catalog.search_sql import LISTED, LISTED_FROM, Arguments, Scan, nearest
 from gifty.core.database import Database
 
 HISTORY: Final = 365
@@ -51,11 +51,11 @@ class GiftsRepository:
         arguments = Arguments()
         this = arguments.bind(gift_id)
         vector = f"(SELECT embedding FROM gift_search WHERE gift_id = {this} AND space = {space.id})"
-        where = conditions(space, GiftFilter(), None, arguments)
+        leg = nearest(space, GiftFilter(), None, vector, limit + 1, scan, arguments)
         rows = await self._database.fetch(
             f"""
             SELECT n.distance, {LISTED}
-            FROM ({nearest(space, where, vector, limit + 1, scan)}) n
+            FROM ({leg}) n
             JOIN gift_search s ON s.gift_id = n.gift_id AND s.space = {space.id} {LISTED_FROM}
             WHERE n.gift_id <> {this} AND n.distance <= 1 - {_LEAST_ALIKE}
             ORDER BY n.distance, n.gift_id LIMIT {limit}

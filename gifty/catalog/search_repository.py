@@ -10,7 +10,7 @@ from gifty.catalog.census import HUNDREDTHS, Census, census_row
 from gifty.catalog.embeddings.protocol import Vector
 from gifty.catalog.models import Category
 from gifty.catalog.search_models import FoundGift, GiftFilter, Space
-from gifty.catalog.search_sql import Arguments, Question, Scan, conditions, listing, nearest, position_of
+from gifty.catalog.search_sql import Arguments, Question, Scan, listing, nearest, position_of
 from gifty.core.database import Database, Record
 
 SEARCH_SETTINGS: Final[Mapping[str, str]] = {
@@ -65,8 +65,9 @@ class SearchRepository:
         """Ids and cosines of the nearest gifts, nearest first."""
         arguments = Arguments()
         place = f"{arguments.bind(vector)}::halfvec"
-        met = conditions(space, where, category_ids, arguments)
-        statement = f"SELECT gift_id, distance FROM ({nearest(space, met, place, limit, scan)}) n"
+        statement = (
+            f"SELECT gift_id, distance FROM ({nearest(space, where, category_ids, place, limit, scan, arguments)}) n"
+        )
         rows = await self._database.fetch(statement, *arguments.values)
         return [(row["gift_id"], 1 - row["distance"]) for row in rows]
 

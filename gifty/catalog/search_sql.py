@@ -23,9 +23,10 @@ WORTH_OF: Final = "s.rank - s.is_idea::int"
 """An idea stands some six places behind a real product of the same fit."""
 RELEVANT: Final = 0.6
 """In lists not sorted by relevance, what the vector alone found leads when at least this near the best similarity."""
-WORD_MATCHES: Final = 400
+_HIGHEST: Final = (1 << 62) - 1
+WORD_MATCHES: Final = 300
 """Gifts that the words' leg looks at before the filters, for all words and again for some."""
-WORD_CANDIDATES: Final = 200
+WORD_CANDIDATES: Final = 100
 """Gifts that the words' leg ranks: ranking reads the whole text vector of each."""
 COMMON: Final = 5_000
 """Words that fewer gifts have than this, taken together, are looked up one by one; commoner ones only rank."""
@@ -124,16 +125,22 @@ class Stage:
         )
 
 
+def _bounds(where: GiftFilter) -> tuple[int | None, int | None]:
+    low = None if where.min_price is None else -int(-where.min_price * HUNDREDTHS // 1)
+    return low, None if where.max_price is None else hundredths(where.max_price)
+
+
 def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | None, arguments: Arguments) -> str:
     """What a row `s` of gift_search must meet."""
     parts = [f"s.space = {space.id}", "s.active"]
     if category_ids is not None:
         several = f"ANY ({arguments.bind(list(category_ids))}::bigint[])" if len(category_ids) != 1 else None
         parts.append(f"s.category_id = {several or arguments.bind(category_ids[0]) + '::bigint'}")
-    if where.min_price is not None:
-        parts.append(f"s.price >= {arguments.bind(-int(-where.min_price * HUNDREDTHS // 1))}::bigint")
-    if where.max_price is not None:
-        parts.append(f"s.price <= {arguments.bind(hundredths(where.max_price))}::bigint")
+    low, high = _bounds(where)
+    if low is not None or high is not None:
+        # Always both, so that fewer different statements are prepared.
+        least, most = arguments.bind(low or 0), arguments.bind(_HIGHEST if high is None else high)
+        parts.append(f"s.price BETWEEN {least}::bigint AND {most}::bigint")
     if where.age is not None:
         age = arguments.bind(where.age)
         parts.append(f"s.age_min <= {age}::smallint AND s.age_max >= {age}::smallint")
@@ -142,37 +149,28 @@ def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | No
     return " AND ".join(parts)
 
 
-def nearest(space: Space, where: str, vector: str, depth: int, scan: Scan | None) -> str:
-    """The nearest gifts under conditions.
-
-    By every row's distance (`scan` is None), or by HNSW over at most so many rows of its own, and every row that it
-    does not have yet.
-    """
-    everything = (
-        f"SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance FROM gift_search s "
-        f"WHERE {where} AND s.embedding IS NOT NULL"
+def nearest(
+    space: Space,
+    where: GiftFilter,
+    category_ids: Sequence[int] | None,
+    vector: str,
+    depth: int,
+    scan: Scan | None,
+    arguments: Arguments,
+) -> str:
+    """The nearest gifts under conditions, with `rank` and `distance`; see `gift_nearest` in the schema."""
+    low, high = _bounds(where)
+    values = (
+        f"{arguments.bind(None if category_ids is None else list(category_ids))}::bigint[]",
+        f"{arguments.bind(low)}::bigint",
+        f"{arguments.bind(high)}::bigint",
+        f"{arguments.bind(where.age)}::smallint",
+        f"{arguments.bind(where.currency)}::text",
+        f"{arguments.bind(space.segment)}::integer",
+        f"{arguments.bind(None if scan is None else scan.category)}::bigint",
+        f"{arguments.bind(None if scan is None else scan.rows)}::integer",
     )
-    if scan is None or space.segment is None:
-        return f"{everything} ORDER BY distance, gift_id LIMIT {depth}"
-    part = "" if scan.category is None else f" AND category_id = {scan.category}"
-    # OFFSET 0 keeps the filter behind the index scan, and the inner LIMIT tells the planner how little of it is needed:
-    # without them it sorts the whole table by distance.
-    return f"""
-        SELECT gift_id, max(rank) AS rank, min(distance) AS distance FROM (
-            (SELECT e.gift_id, s.rank, e.distance
-             FROM (SELECT gift_id, content_hash, embedding::halfvec({space.dimensions}) <=> {vector} AS distance
-                   FROM gift_embeddings WHERE segment = {space.segment}{part}
-                   ORDER BY embedding::halfvec({space.dimensions}) <=> {vector} LIMIT {scan.rows}) e
-             CROSS JOIN LATERAL (
-                 SELECT {WORTH_OF} AS rank FROM gift_search s
-                 WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND {where} OFFSET 0) s
-             LIMIT {depth})
-            UNION ALL
-            (SELECT s.gift_id, {WORTH_OF} AS rank, s.embedding <=> {vector} AS distance
-             FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
-             WHERE f.space = {space.id} AND {where} AND s.embedding IS NOT NULL
-             ORDER BY distance LIMIT {depth})
-        ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT {depth}"""
+    return f"SELECT * FROM gift_nearest({vector}, {space.id}::smallint, {depth}, {', '.join(values)})"
 
 
 def listing(question: Question) -> tuple[str, list[Any]]:
@@ -187,7 +185,9 @@ def listing(question: Question) -> tuple[str, list[Any]]:
         tables += _word_tables(question.words, where, question.depth, arguments)
     if question.vector is not None:
         vector = f"{arguments.bind(question.vector)}::halfvec"
-        leg = nearest(question.space, where, vector, question.depth, question.scan)
+        leg = nearest(
+            question.space, question.where, question.category_ids, vector, question.depth, question.scan, arguments
+        )
         tables.append(f"nearest AS MATERIALIZED ({leg})")
     else:
         vector = ""
@@ -210,7 +210,7 @@ def listing(question: Question) -> tuple[str, list[Any]]:
         f"FROM (SELECT * FROM ({chain}) stages LIMIT {limit}) p)"
     )
     distance = f"s.embedding <=> {vector}" if vector else "NULL::float8"
-    mended = "(SELECT jsonb_object_agg(written, meant) FROM mended)" if _mends(question) else "NULL::jsonb"
+    mended = "(SELECT jsonb_object_agg(written, meant) FROM mended)" if question.words else "NULL::jsonb"
     statement = f"""
         WITH {", ".join(tables)}
         SELECT (SELECT last_value FROM gift_search_revision) AS revision,
@@ -224,48 +224,37 @@ def listing(question: Question) -> tuple[str, list[Any]]:
     return statement, arguments.values
 
 
-def _mends(question: Question) -> bool:
-    return question.words is not None and bool(question.words.suspects)
-
-
 def _word_tables(words: Words, where: str, depth: int, arguments: Arguments) -> list[str]:
-    tables: list[str] = []
-    if words.suspects:
-        tables.append(_mended(arguments.bind(list(words.suspects))))
-        every = arguments.bind(list(words.all))
-        text = f"""(SELECT string_agg(coalesce(m.meant, w.word), ' ' ORDER BY w.place)
-                    FROM unnest({every}::text[]) WITH ORDINALITY w(word, place)
-                    LEFT JOIN mended m ON m.written = w.word)"""
-    else:
-        text = f"{arguments.bind(' '.join(words.all))}::text"
-    several = len(words.all) > 1
-    tables.append(
-        "asked AS MATERIALIZED (SELECT words, plainto_tsquery('russian', words) AS every "
-        f"FROM (SELECT {text} AS words) w)"
-    )
-    tables.append(_rare() if several else "rare AS MATERIALIZED (SELECT every AS likely, every AS telling FROM asked)")
-    matches = f"(SELECT id, search FROM gifts WHERE search @@ (SELECT every FROM asked) LIMIT {WORD_MATCHES})"
-    if several:
-        matches += f""" UNION ALL (
-            SELECT id, search FROM gifts
-            WHERE search @@ (SELECT telling FROM rare) AND NOT search @@ (SELECT every FROM asked)
-            LIMIT {WORD_MATCHES})"""
-    tables.append(f"""lexical AS MATERIALIZED (
+    """The same text for every query, whatever its words, so that one prepared plan serves all."""
+    every = arguments.bind(list(words.all))
+    return [
+        _mended(arguments.bind(list(words.suspects))),
+        f"""asked AS MATERIALIZED (
+        SELECT words, plainto_tsquery('russian', words) AS every FROM (
+            SELECT string_agg(coalesce(m.meant, w.word), ' ' ORDER BY w.place) AS words
+            FROM unnest({every}::text[]) WITH ORDINALITY w(word, place) LEFT JOIN mended m ON m.written = w.word) w)""",
+        _rare(),
+        f"""lexical AS MATERIALIZED (
         SELECT gift_id, rank, row_number() OVER (ORDER BY score DESC, gift_id) AS position
         FROM (SELECT g.id AS gift_id, s.rank, ts_rank(g.search, (SELECT likely FROM rare), 1) AS score
-              FROM ({matches}) g
+              FROM ((SELECT id, search FROM gifts WHERE search @@ (SELECT every FROM asked) LIMIT {WORD_MATCHES})
+                    UNION ALL
+                    (SELECT id, search FROM gifts
+                     WHERE search @@ (SELECT telling FROM rare) AND NOT search @@ (SELECT every FROM asked)
+                     LIMIT {WORD_MATCHES})) g
               CROSS JOIN LATERAL (
                   SELECT {WORTH_OF} AS rank FROM gift_search s WHERE s.gift_id = g.id AND {where} OFFSET 0) s
               LIMIT {WORD_CANDIDATES}) ranked
-        ORDER BY position LIMIT {depth})""")
-    return tables
+        ORDER BY position LIMIT {depth})""",
+    ]
 
 
 def _rare() -> str:
     """Any of the words (to rank by), and any of the rare ones (to fetch by): too many gifts have the common ones."""
     return f"""rare AS MATERIALIZED (
         SELECT string_agg(term, ' | ')::tsquery AS likely,
-               (string_agg(term, ' | ') FILTER (WHERE place = 1 OR running <= {COMMON}))::tsquery AS telling
+               CASE WHEN count(*) > 1 THEN
+                   (string_agg(term, ' | ') FILTER (WHERE place = 1 OR running <= {COMMON}))::tsquery END AS telling
         FROM (SELECT quote_literal(a.lexeme) AS term, row_number() OVER seldom AS place,
                      sum(coalesce(l.documents, 0)) OVER seldom AS running
               FROM (SELECT unnest(tsvector_to_array(to_tsvector('russian', words))) AS lexeme FROM asked) a
@@ -313,7 +302,6 @@ def _fused(question: Question) -> str:
         FROM ({" UNION ALL ".join(legs)}) legs GROUP BY gift_id)"""
 
 
-_HIGHEST: Final = (1 << 62) - 1
 _PLAIN: Final[Mapping[Sort, Stage]] = {
     Sort.RELEVANCE: Stage("gift_search s", "s.rank", "real", descending=True),
     Sort.PRICE_ASC: Stage("gift_search s", "s.price", "bigint", descending=False),
