@@ -10,6 +10,8 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Final
 
+import orjson
+
 from actors.runtime import Actor, ActorError, ActorSystem, DeadLetter, NotSerialisable, handles
 from gifty.core.errors import Unavailable
 from gifty.operations.models import Undelivered
@@ -21,6 +23,7 @@ _CAPACITY: Final = 10_000
 _BATCH: Final = 500
 _RETRY_SECONDS: Final = 2.0
 _REPLAY_POLL_SECONDS: Final = 30.0
+_DELIVERY_SECONDS: Final = 5.0
 
 
 class DeadLetterBox:
@@ -43,7 +46,7 @@ class DeadLetterBox:
     def put(self, letter: DeadLetter) -> None:
         """Takes a letter."""
         log.warning("dead letter for %s: %s %s %s", letter.path, letter.message_name, letter.reason, letter.cause or "")
-        if len(self._waiting) == self._capacity:
+        if len(self._waiting) >= self._capacity:
             log.error("letting go of a dead letter for %s: too many wait", self._waiting.popleft().path)
         self._waiting.append(self._written(letter))
         self._arrived.set()
@@ -56,10 +59,10 @@ class DeadLetterBox:
         return Undelivered(
             path=letter.path,
             message=letter.message_name,
-            payload=payload,
+            payload=payload if _is_storable(payload) else None,
             reason=letter.reason.value,
-            cause=letter.cause,
-            traceback=letter.traceback,
+            cause=_storable(letter.cause),
+            traceback=_storable(letter.traceback),
             died_at=datetime.fromtimestamp(letter.at, UTC),
         )
 
@@ -76,11 +79,33 @@ class DeadLetterBox:
 
     async def flush(self) -> None:
         """Stores what waits. Raises `DatabaseUnavailable`, and then keeps it."""
+        most = _BATCH
         while self._waiting:
-            batch = [self._waiting[i] for i in range(min(_BATCH, len(self._waiting)))]
-            await self._letters.keep(batch)
-            for _ in batch:
-                self._waiting.popleft()
+            batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            try:
+                await self._letters.keep(batch)
+            except (Unavailable, asyncio.CancelledError):
+                self._waiting.extendleft(reversed(batch))
+                raise
+            except Exception:
+                if len(batch) == 1:
+                    log.exception("letting go of a dead letter for %s: it cannot be stored", batch[0].path)
+                else:
+                    # One letter that cannot be stored must not hold up the others.
+                    self._waiting.extendleft(reversed(batch))
+                    most = 1
+
+
+def _is_storable(payload: dict[str, object] | None) -> bool:
+    """Whether it fits into jsonb, which knows no NUL and no half of a surrogate pair."""
+    try:
+        return b"\\u0000" not in orjson.dumps(payload)
+    except TypeError:
+        return False
+
+
+def _storable(text: str | None) -> str | None:
+    return text and text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,16 +133,20 @@ class Postmaster(Actor):
 
     @handles(Replay)
     async def replay(self, _message: Replay) -> None:
-        """Delivers every letter that waits for it."""
-        while letters := await self._letters.claim_requested():
-            for letter in letters:
-                if not await self._deliver(letter.path, letter.payload):
-                    await self._letters.give_back(letter)
+        """Delivers every letter that waits for it; while the database is away they wait for the next look."""
+        try:
+            while letters := await self._letters.claim_requested():
+                for letter in letters:
+                    if not await self._deliver(letter.path, letter.payload):
+                        await self._letters.give_back(letter)
+        except Unavailable as error:
+            log.warning("dead letters wait for their replay: %s", error)
 
     async def _deliver(self, path: str, payload: dict[str, object] | None) -> bool:
         try:
             message = self._system.codec.decode(payload or {"type": ""})
-            return await self._system.ref(path).tell(message)
-        except (ActorError, NotSerialisable) as error:
-            log.warning("a dead letter for %s cannot be delivered again: %s", path, error)
+            async with asyncio.timeout(_DELIVERY_SECONDS):
+                return await self._system.ref(path).tell(message)
+        except (ActorError, NotSerialisable, TimeoutError) as error:
+            log.warning("a dead letter for %s cannot be delivered again: %r", path, error)
             return False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 
 from actors.runtime import Actor, handles
+from gifty.core.errors import Unavailable
 from gifty.scoring.service import ScoringService
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 30.0
 POLL_JITTER: Final = 5.0
@@ -22,8 +26,9 @@ class ScoreGifts:
 class Scorer(Actor):
     """Scores one batch per message and tells itself to go on, so that others are heard in between.
 
-    Rows decide what is to do; a lost message costs a poll's wait and nothing else. Several processes may score side by
-    side: the second write of a profile is the same as the first.
+    Rows decide what is to do; a lost message costs a poll's wait and nothing else. While the database is away the actor
+    waits for the next poll. Several processes may score side by side: the second write of a profile is the same as the
+    first.
     """
 
     def __init__(self, scoring: ScoringService) -> None:
@@ -37,6 +42,10 @@ class Scorer(Actor):
     @handles(ScoreGifts)
     async def score(self, message: ScoreGifts) -> None:
         """Scores a batch; while there is more, goes on behind it."""
-        _stored, following = await self._scoring.score_batch(message.after)
+        try:
+            _stored, following = await self._scoring.score_batch(message.after)
+        except Unavailable as error:
+            log.warning("gifts wait for their profiles: %s", error)
+            return
         if following is not None and not self.context.closing:
             self.context.self.tell_nowait(ScoreGifts(following))

@@ -3,13 +3,17 @@
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from gifty.app import SERVICES, create_app
+from actors.dead_letters import Replay
+from actors.runtime import ActorSnapshot, ActorSystem
+from actors.scorer import ScoreGifts
+from gifty.app import ACTORS, SERVICES, create_app
+from gifty.catalog.messages import CatalogueChanged
 from gifty.settings import Settings
 from tests.fixtures.outage import Proxy, proxied
 
@@ -86,9 +90,33 @@ async def test_an_outage_is_a_503_and_is_over_soon_after_the_database_is_back(cl
     assert pool.get_size() <= pool.get_max_size()
 
 
+def leaves(actor: ActorSnapshot) -> Iterator[ActorSnapshot]:
+    if not actor.children:
+        yield actor
+    for child in actor.children:
+        yield from leaves(child)
+
+
+async def until_done(system: ActorSystem) -> None:
+    async with asyncio.timeout(20):
+        while any(leaf.mailbox_depth or leaf.state != "running" for leaf in leaves(system.tree())):
+            await asyncio.sleep(0.01)
+
+
 async def test_the_actors_live_through_an_outage(client: TestClient, proxy: Proxy) -> None:
+    system = client.app[ACTORS]
+    news = {
+        "/catalogue/embedder": CatalogueChanged(),
+        "/catalogue/scorer": ScoreGifts(),
+        "/operations/postmaster": Replay(),
+    }
     await proxy.down()
     assert await load(client, 20) == {503: 20}
+    for _ in range(8):  # more often than a supervisor forgives
+        for path, message in news.items():
+            await system.ref(path).tell(message)
+        await until_done(system)
+    assert {leaf.path: leaf.failed for leaf in leaves(system.tree())} == dict.fromkeys([*news, "/catalogue/herald"], 0)
     await proxy.up()
     async with asyncio.timeout(10):
         await until_ready(client)
