@@ -71,6 +71,7 @@ class _Walk:
         self._served = 0
         self._unknown_here = False
         self._noun_before = False
+        self._foreign = False
 
     def step(self, position: int, token: Token) -> None:
         """Reads one word."""
@@ -86,6 +87,7 @@ class _Walk:
             self._note(self._state)
             return
         self._end_of_leading(token)
+        self._end_of_a_name(token)
         state = self._state_of(token)
         self._note(state)
         if self._state == FREE and not token.word.adjective:
@@ -96,6 +98,7 @@ class _Walk:
         self.unknown_before.append(self._unknown_here)
 
     def _preposition(self, text: str) -> None:
+        self._foreign = text.isascii() and (self._foreign or self._state == FREE)
         if text in GOVERNING:
             self._leading = self._at_start
             self._state, self._served = GOVERNED, 0
@@ -110,6 +113,11 @@ class _Walk:
         if word.nominative and (self._served or not word.genitive):
             self._state, self._leading = FREE, False
         self._served += 1
+
+    def _end_of_a_name(self, token: Token) -> None:
+        """An English preposition belongs to a name ("Lord of the Rings"): it governs no Russian subject behind it."""
+        if self._foreign and token.word.nominative and not token.word.adjective:
+            self._state, self._foreign = FREE, False
 
     def _state_of(self, token: Token) -> int:
         word = token.word

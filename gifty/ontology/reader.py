@@ -29,6 +29,7 @@ FAMILY: Final = 2
 """Closeness of things for family; above it a partner's alone."""
 WORN: Final = frozenset({"fashion", "beauty"})
 """Domains whose things for family touch the body; bedding or pots for family offend nobody."""
+GROWN_UPS: Final = frozenset({"for_women", "for_men", "for_adults"})
 GRAVE: Final = frozenset({"adult", "tobacco", "weapon"})
 RIVAL: Final = 0.15
 
@@ -272,7 +273,8 @@ class Reader:
         if stated is not None:
             ages = stated
         elif named:
-            ages = (min(low for low, _ in named), max(high for _, high in named))
+            grown_too = any(cue.id in GROWN_UPS for cue in audience)
+            ages = (min(low for low, _ in named), max([ages[1] if grown_too else 0, *(high for _, high in named)]))
         elif genders or any(cue.id in {"for_women", "for_men"} for cue in audience):
             ages = (max(ages[0], _YOUNGEST_ADULT), max(ages[1], _YOUNGEST_ADULT)) if ages[1] > _GROWN else ages
         floor = max((cue.ages[0] for cue in cues if cue.group == "hazard" and cue.ages is not None), default=0)

@@ -65,6 +65,11 @@ def test_parts_of_cars_are_known_by_makers_and_years(title):
     assert read(title, "Автотовары").role == "part"
 
 
+def test_an_english_name_governs_no_russian_word():
+    assert read("Tales of Emberfall Jin Фигурка 15 см").role not in NO_GIFT_ROLES
+    assert read("Tales of Emberfall Jin Фигурка 15 см").kind is not None
+
+
 def test_a_jacket_of_a_maker_of_motorcycles_is_still_a_jacket():
     assert not read("Мотоциклетная куртка Yamaha мужская", "Мототовары").fits_vehicle
 
@@ -78,6 +83,8 @@ def test_a_jacket_of_a_maker_of_motorcycles_is_still_a_jacket():
         ("Шапка детская вязаная", "any", 6),
         ("Перчатки для мужчин и женщин", "any", 30),
         ("Кружки для пар, мужская и женская", "any", 30),
+        ("Шарф вязаный для женщин и девочек", "female", 40),
+        ("Брошь Cartoon Girl", "female", 40),
     ],
 )
 def test_words_of_the_title_say_for_whom(title, gender, age):
