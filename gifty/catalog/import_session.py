@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -63,7 +63,7 @@ WHERE own.id IS NOT NULL OR holder.id IS NOT NULL
 # What a feed left out stays: description, picture, shop, brand, category, attributes and availability each by itself,
 # price, currency and old price together (a price without an old price ends the sale). Rows that would not differ are
 # not written. A price history begins with the first change, and then with the price before it. All parts read the
-# state before the statement.
+# state before the statement. ON CONFLICT would make the search words of every known row just to throw them away.
 _MERGE: Final = """
 WITH staged AS MATERIALIZED (
     SELECT s.*, given.price, given.old_price, o.gift_id IS NOT NULL AS has_offer,
@@ -79,30 +79,32 @@ WITH staged AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT (s.price_minor::numeric / 100)::numeric(14, 2) AS price,
                                (s.old_price_minor::numeric / 100)::numeric(14, 2) AS old_price) AS given
     LEFT JOIN LATERAL (SELECT * FROM offers WHERE s.is_known AND offers.gift_id = s.id LIMIT 1) AS o ON true
-), stable AS (
-    INSERT INTO gifts AS g (id, source_id, external_id, url, title, description, image_url, merchant, brand,
-                            category_id, lang, attributes, is_idea)
+), fresh AS (
+    INSERT INTO gifts (id, source_id, external_id, url, title, description, image_url, merchant, brand, category_id,
+                       lang, attributes, is_idea)
     SELECT id, $1, external_id, url, title, coalesce(description, ''), image_url, merchant, brand, category_id,
            lang, coalesce(attributes, '{}'), is_idea
-    FROM staged
-    ON CONFLICT (id) DO UPDATE SET
-        external_id = excluded.external_id, url = excluded.url, title = excluded.title, lang = excluded.lang,
-        description = coalesce(nullif(excluded.description, ''), g.description),
-        image_url = coalesce(excluded.image_url, g.image_url),
-        merchant = coalesce(excluded.merchant, g.merchant),
-        brand = coalesce(excluded.brand, g.brand),
-        category_id = coalesce(excluded.category_id, g.category_id),
-        attributes = CASE excluded.attributes WHEN '{}' THEN g.attributes ELSE excluded.attributes END,
+    FROM staged WHERE NOT is_known
+), rewritten AS (
+    UPDATE gifts AS g SET
+        external_id = s.external_id, url = s.url, title = s.title, lang = s.lang,
+        description = coalesce(s.description, g.description),
+        image_url = coalesce(s.image_url, g.image_url),
+        merchant = coalesce(s.merchant, g.merchant),
+        brand = coalesce(s.brand, g.brand),
+        category_id = coalesce(s.category_id, g.category_id),
+        attributes = coalesce(s.attributes, g.attributes),
         updated_at = now()
-    WHERE (g.external_id, g.url, g.title, g.lang) IS DISTINCT FROM
-          (excluded.external_id, excluded.url, excluded.title, excluded.lang)
-       OR (excluded.description <> '' AND excluded.description <> g.description)
-       OR (excluded.image_url IS NOT NULL AND excluded.image_url IS DISTINCT FROM g.image_url)
-       OR (excluded.merchant IS NOT NULL AND excluded.merchant IS DISTINCT FROM g.merchant)
-       OR (excluded.brand IS NOT NULL AND excluded.brand IS DISTINCT FROM g.brand)
-       OR (excluded.category_id IS NOT NULL AND excluded.category_id IS DISTINCT FROM g.category_id)
-       OR (excluded.attributes <> '{}' AND excluded.attributes <> g.attributes)
-    RETURNING g.id, xmax = 0 AS fresh
+    FROM staged AS s
+    WHERE g.id = ANY (ARRAY(SELECT id FROM staged WHERE is_known)) AND g.id = s.id AND (
+        (g.external_id, g.url, g.title, g.lang) IS DISTINCT FROM (s.external_id, s.url, s.title, s.lang)
+        OR s.description <> g.description
+        OR s.image_url IS DISTINCT FROM g.image_url AND s.image_url IS NOT NULL
+        OR s.merchant IS DISTINCT FROM g.merchant AND s.merchant IS NOT NULL
+        OR s.brand IS DISTINCT FROM g.brand AND s.brand IS NOT NULL
+        OR s.category_id IS DISTINCT FROM g.category_id AND s.category_id IS NOT NULL
+        OR s.attributes <> g.attributes)
+    RETURNING g.id
 ), history AS (
     INSERT INTO price_history (gift_id, price, currency, observed_at)
     SELECT id, was_price, was_currency, was_updated_at FROM staged WHERE repriced AND was_price IS NOT NULL
@@ -126,11 +128,10 @@ WITH staged AS MATERIALIZED (
     SELECT id, price, coalesce(currency, 'RUB'), old_price, coalesce(available, true), item_hash
     FROM staged WHERE NOT has_offer
 ), seen AS (
-    INSERT INTO import_seen SELECT id FROM staged ON CONFLICT DO NOTHING
+    INSERT INTO import_seen SELECT id FROM staged
 )
-SELECT (SELECT count(*) FROM stable WHERE fresh) AS created,
-       (SELECT count(*) FROM (SELECT id FROM stable WHERE NOT fresh
-                              UNION SELECT id FROM staged WHERE moved) AS touched) AS changed
+SELECT (SELECT count(*) FROM staged WHERE NOT is_known) AS created,
+       (SELECT count(*) FROM (SELECT id FROM rewritten UNION SELECT id FROM staged WHERE moved) AS touched) AS changed
 """
 
 _RETIRE: Final = """
@@ -173,6 +174,7 @@ class ImportSession:
         self._source = source
         self.run_id = run_id
         self._categories: dict[str, int] = {}
+        self._leaves: dict[tuple[str, ...], int] = {}
 
     @classmethod
     async def begin(cls, connection: Connection, source: Source) -> ImportSession:
@@ -226,9 +228,9 @@ class ImportSession:
         keeps the old link working and unique."""
         await self._connection.execute("UPDATE gifts SET url = url || '#' || id WHERE id = ANY($1::text[])", gift_ids)
 
-    async def categories(self, paths: Iterable[tuple[str, ...]]) -> Mapping[str, int]:
-        """Name key -> id of every level of these paths, made where they are new. Known ones keep their parent."""
-        new = {path for path in paths if any(name_key(name) not in self._categories for name in path)}
+    async def categories(self, paths: Iterable[tuple[str, ...]]) -> None:
+        """Makes every level of these paths where it is new. Known ones keep their parent."""
+        new = {path for path in paths if path not in self._leaves}
         for depth in range(max(map(len, new), default=0)):
             level = sorted(
                 {
@@ -240,7 +242,7 @@ class ImportSession:
             )
             if level:
                 await self._put_level(level)
-        return self._categories
+        self._leaves.update((path, self._categories[name_key(path[-1])]) for path in new)
 
     async def _put_level(self, level: Sequence[tuple[str, str, str | None]]) -> None:
         keys = [entry[0] for entry in level]
@@ -262,15 +264,15 @@ class ImportSession:
         self._categories.update((row["name_key"], row["id"]) for row in rows)
 
     async def merge(self, items: Sequence[Placed], *, are_ideas: bool) -> tuple[int, int]:
-        """Stores items and returns how many were new and how many differed from what was known."""
-        categories = self._categories
+        """Stores items, whose categories must be made; returns how many were new and how many differed from before."""
+        leaves = self._leaves
         await self._connection.copy_records_to_table(
             "import_staged",
             columns=_STAGED_COLUMNS,
             records=[
                 (
                     gift_id, is_known, c.external_id, c.url, c.title, c.description, c.image_url, c.merchant, c.brand,
-                    categories[name_key(c.category[-1])] if c.category else None, c.lang, c.attributes, are_ideas,
+                    leaves[c.category] if c.category else None, c.lang, c.attributes, are_ideas,
                     c.price_minor, c.currency, c.old_price_minor, c.available, c.item_hash,
                 )
                 for gift_id, is_known, c in items

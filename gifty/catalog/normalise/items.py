@@ -87,7 +87,7 @@ def _checked(raw: RawItem, entry: Entry) -> Candidate:
         brand=_name(raw.brand),
         category=tuple(name for name in (clean(level, MAX_NAME) for level in raw.category[:_MAX_LEVELS]) if name),
         lang=raw.lang or language(title),
-        attributes=_attributes(raw.attributes) if raw.attributes else None,
+        attributes=_attributes(raw.attributes) or None,
         price_minor=price,
         currency=currency,
         old_price_minor=_old_price(raw.old_price, price),
