@@ -187,8 +187,10 @@ async def test_every_command_has_help_with_an_example(shell: Shell, command: str
 async def test_the_worker_runs_its_actors_until_told_to_stop(shell: Shell) -> None:
     process = await shell.start("worker", "--only", "scorer")
     assert process.stdout
+    lines: list[bytes] = []
     async with asyncio.timeout(60):
-        while b"scorer" not in await process.stdout.readline():
-            pass
+        while not (lines and b"scorer" in lines[-1]):
+            lines.append(await process.stdout.readline())
+            assert lines[-1], b"".join(lines)
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 6) == 0
