@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from gifty.catalog.search_models import CategoryCount, Facets, GiftFilter, Price
 
 HUNDREDTHS: Final = 100
 MOST_CATEGORIES: Final = 50
+_KEPT: Final = 256
 _PRICE_BITS: Final = 43
 _DEAREST: Final = (1 << _PRICE_BITS) - 1
 
@@ -57,6 +59,7 @@ class Census:
         self._categories = {category.id: category for category in categories}
         self._ids_of = _ids_by_key(self._categories)
         self._category = np.array([row.category_id or 0 for row in rows], dtype=np.int64)
+        self._kinds, self._place = np.unique(self._category, return_inverse=True)
         self._currency = np.array([row.currency for row in rows], dtype="U8")
         self._age_min = np.array([row.age_min for row in rows], dtype=np.int16)
         self._age_max = np.array([row.age_max for row in rows], dtype=np.int16)
@@ -67,6 +70,7 @@ class Census:
         self._base = np.arange(len(rows), dtype=np.int64) << _PRICE_BITS
         keys = [base + np.minimum(prices, _DEAREST) for base, prices in zip(self._base, lists, strict=True)]
         self._keys: NDArray[np.int64] = np.concatenate(keys) if keys else np.zeros(0, np.int64)
+        self._counts = lru_cache(maxsize=_KEPT)(self._count_groups)
         self.size: Final = int(len(self._keys) + self._unpriced.sum())
 
     def category_ids(self, name: str) -> list[int]:
@@ -75,15 +79,14 @@ class Census:
 
     def count(self, where: GiftFilter) -> int:
         """How many gifts meet all conditions."""
-        return int(self._counts(where)[self._matching(where)].sum())
+        return int(self._counts(where.min_price, where.max_price)[self._matching(where)].sum())
 
     def facets(self, where: GiftFilter) -> Facets:
         """Counts by category without the category's condition, prices without the price's condition."""
         anywhere = self._matching(where, category=False)
-        counts = np.where(anywhere, self._counts(where), 0)
-        found: dict[int, int] = {}
-        for category, count in zip(self._category[counts > 0].tolist(), counts[counts > 0].tolist(), strict=True):
-            found[category] = found.get(category, 0) + count
+        counts = np.where(anywhere, self._counts(where.min_price, where.max_price), 0)
+        totals = np.bincount(self._place, counts, len(self._kinds))
+        found = {int(self._kinds[place]): int(totals[place]) for place in np.flatnonzero(totals)}
         named = [
             CategoryCount(self._categories[category].name, count)
             for category, count in found.items()
@@ -105,16 +108,18 @@ class Census:
         if where.age is not None:
             mask &= (self._age_min <= where.age) & (self._age_max >= where.age)
         if category and where.category is not None:
-            mask &= np.isin(self._category, self.category_ids(where.category))
+            mask &= np.logical_or.reduce(
+                [self._category == identity for identity in self.category_ids(where.category)], axis=0, initial=False
+            )
         return mask
 
-    def _counts(self, where: GiftFilter) -> NDArray[np.int64]:
-        low = 0 if where.min_price is None else min(-int(-where.min_price * HUNDREDTHS // 1), _DEAREST)
-        high = _DEAREST if where.max_price is None else min(hundredths(where.max_price), _DEAREST)
+    def _count_groups(self, low_price: Decimal | None, high_price: Decimal | None) -> NDArray[np.int64]:
+        low = 0 if low_price is None else min(-int(-low_price * HUNDREDTHS // 1), _DEAREST)
+        high = _DEAREST if high_price is None else min(hundredths(high_price), _DEAREST)
         first = np.searchsorted(self._keys, self._base + low, "left")
         last = np.searchsorted(self._keys, self._base + high, "right")
         priced = np.maximum(last - first, 0)
-        unfiltered = where.min_price is None and where.max_price is None
+        unfiltered = low_price is None and high_price is None
         counts: NDArray[np.int64] = priced + self._unpriced if unfiltered else priced
         return counts
 

@@ -216,10 +216,9 @@ class SearchService:
         language = self._explainer.language_of(text)
         query = self._explainer.query(" ".join(words.all) if words else "")
         return [
-            replace(
-                gift,
-                reasons=self._explainer.reasons(query, gift.title, language, gift.similarity, mended, asked.filter),
-                promotions=tuple(promotions.get(gift.merchant or "", ())),
+            gift.with_notes(
+                self._explainer.reasons(query, gift.title, language, gift.similarity, mended, asked.filter),
+                tuple(promotions.get(gift.merchant or "", ())),
             )
             for gift in gifts
         ]

@@ -64,6 +64,26 @@ class FoundGift:
     similarity: float | None = None
     """Cosine with the query's vector, when the vector found it."""
 
+    def with_notes(self, reasons: tuple[str, ...], promotions: tuple[Promotion, ...]) -> FoundGift:
+        """The same gift, explained; written out, for `dataclasses.replace` takes ten times as long."""
+        return FoundGift(
+            self.gift_id,
+            self.title,
+            self.description,
+            self.price,
+            self.currency,
+            self.old_price,
+            self.product_url,
+            self.image_url,
+            self.merchant,
+            self.category,
+            self.is_idea,
+            self.created_at,
+            reasons,
+            promotions,
+            self.similarity,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CategoryCount:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -17,6 +17,8 @@ LIKE: Final = 0.25
 """Cosine from which a gift without common words or concepts is still called similar."""
 _NAMED_FROM: Final = 0.45
 _CACHED_TITLES: Final = 8_192
+_CACHED_WORDS: Final = 65_536
+_BEGINNING: Final = 4
 _WORD: Final = re.compile(r"[a-zа-я]+|\d+")
 _CYRILLIC: Final = re.compile("[а-я]")
 _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -46,6 +48,8 @@ class Read:
     lemmas: Mapping[str, str]
     """Lemma -> the word as written."""
     concepts: Mapping[str, float]
+    unread: tuple[str, ...] = ()
+    """Words that no dictionary has; reading one takes as long as the rest of the text."""
 
 
 class Explainer:
@@ -54,7 +58,8 @@ class Explainer:
     def __init__(self, language: Language, lexicon: ConceptLexicon) -> None:
         self._language = language
         self._lexicon = lexicon
-        self._title = lru_cache(maxsize=_CACHED_TITLES)(self._read)
+        self._is_known = lru_cache(maxsize=_CACHED_WORDS)(language.is_known)
+        self._title = lru_cache(maxsize=_CACHED_TITLES)(self._read_title)
 
     def query(self, text: str) -> Read:
         """A query, read once for all its results."""
@@ -75,15 +80,16 @@ class Explainer:
     ) -> tuple[str, ...]:
         """At most a handful of short reasons, the strongest first."""
         texts, found = _TEXTS[language], self._title(title)
+        lemmas = found.lemmas.keys() | self._similar(query, found, mended)
         reasons: list[str] = []
-        common = [word for lemma, word in query.lemmas.items() if lemma in found.lemmas]
-        common += [right for right in mended.values() if self._lemma(right) in found.lemmas]
+        common = [word for lemma, word in query.lemmas.items() if lemma in lemmas]
+        common += [right for right in mended.values() if self._lemma(right) in lemmas]
         if common:
             reasons.append(texts["words"].format(", ".join(dict.fromkeys(common))))
         concepts = self._common_concepts(query, found, language)
         if concepts:
             reasons.append(texts["concepts"].format(", ".join(concepts)))
-        used = [f"{wrong} → {right}" for wrong, right in mended.items() if self._lemma(right) in found.lemmas]
+        used = [f"{wrong} → {right}" for wrong, right in mended.items() if self._lemma(right) in lemmas]
         if used:
             reasons.append(texts["mended"].format(", ".join(used)))
         if not reasons and similarity is not None and similarity >= LIKE:
@@ -108,11 +114,25 @@ class Explainer:
     def _lemma(self, word: str) -> str:
         return self._language.word(word).lemmas[0]
 
+    def _similar(self, query: Read, found: Read, mended: Mapping[str, str]) -> set[str]:
+        """Lemmas of the title's unread words that begin like a word that was looked for."""
+        if not found.unread:
+            return set()
+        beginnings = {word[:_BEGINNING] for word in (*query.lemmas.values(), *mended.values())}
+        return {self._lemma(word) for word in found.unread if word[:_BEGINNING] in beginnings}
+
     def _read(self, text: str) -> Read:
+        return self._reading(dict.fromkeys(_WORD.findall(fold(text))), ())
+
+    def _read_title(self, text: str) -> Read:
         words = dict.fromkeys(_WORD.findall(fold(text)))
+        unread = tuple(word for word in words if "а" <= word[0] <= "я" and not self._is_known(word))
+        return self._reading([word for word in words if word not in unread], unread)
+
+    def _reading(self, words: Iterable[str], unread: tuple[str, ...]) -> Read:
         known = {word: self._language.word(word) for word in words}
         tokens = [
             Token(word, read, 0, "num" if word[0].isdigit() else "ru", joined=False) for word, read in known.items()
         ]
         lemmas = {read.lemmas[0]: word for word, read in known.items() if len(word) > 1}
-        return Read(lemmas, self._lexicon.concepts_of(tokens))
+        return Read(lemmas, self._lexicon.concepts_of(tokens), unread)

@@ -43,6 +43,7 @@ class Word:
     """May stand in the nominative; true for everything that is not a Russian noun or adjective."""
     genitive: bool
     known: bool
+    animate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Token:
 def fold(text: str) -> str:
     """Lower case, NFKC, ё as е, typographic dashes and non-breaking blanks as plain ones."""
     text = unicodedata.normalize("NFKC", text[:MAX_TEXT]).lower().replace("ё", "е")
-    return re.sub(r"[‐-―−]", "-", text)
+    return re.sub(r"[„“”]", '"', re.sub(r"[‐-―−]", "-", text))
 
 
 class Language:
@@ -86,7 +87,8 @@ class Language:
         segment = 0
         joined = False
         last_end = -1
-        for found in _WORD.finditer(fold(text)):
+        folded = fold(text)
+        for found in _WORD.finditer(folded):
             piece = found.group()
             if piece in _BREAKS:
                 segment += 1
@@ -98,6 +100,7 @@ class Language:
                     segment += 1
                 continue
             if piece == "/":
+                segment += _between_words(folded, found.start())
                 joined = False
                 continue
             if not piece[0].isalnum():
@@ -111,6 +114,10 @@ class Language:
     def lemmas(self, text: str) -> list[str]:
         """The likeliest lemma of every word of a text."""
         return [token.lemma for token in self.tokens(text)]
+
+    def is_known(self, word: str) -> bool:
+        """Whether a Russian dictionary has this word form; much quicker than reading a word that none has."""
+        return bool(self._russian.word_is_known(word))
 
     def dictionary_forms(self, word: str) -> tuple[str, ...]:
         """Lemmas under which a word written by an author of knowledge is filed.
@@ -133,7 +140,7 @@ class Language:
                 known=False,
             )
         lemmas: list[str] = []
-        noun = adjective = nominative = genitive = known = False
+        noun = adjective = nominative = genitive = known = animate = False
         for parse in self._russian.parse(text)[:12]:
             tag = parse.tag
             lemma = parse.normal_form.replace("ё", "е")
@@ -146,9 +153,15 @@ class Language:
                 nominative |= "nomn" in tag
                 genitive |= "gent" in tag
             known |= parse.is_known
+            animate |= is_noun and "anim" in tag
         if not noun and not adjective:
             nominative = True
-        return Word(tuple(lemmas), noun, adjective, nominative, genitive, known)
+        return Word(tuple(lemmas), noun, adjective, nominative, genitive, known, animate)
+
+
+def _between_words(text: str, place: int) -> bool:
+    """Whether a slash parts two Russian words ("шапка/шарф"), not numbers or codes."""
+    return bool(_CYRILLIC.match(text[place - 1 : place]) and _CYRILLIC.match(text[place + 1 : place + 2]))
 
 
 def _scripts(piece: str) -> list[tuple[str, str]]:
