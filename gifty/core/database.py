@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Self, TypeAlias
 
 import asyncpg
@@ -22,6 +22,9 @@ Listener: TypeAlias = Callable[[str], object]
 
 ACQUIRE_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
+CLOSE_SECONDS: Final = 1.0
+# How often a listener makes sure that its connection still leads somewhere.
+HEARTBEAT_SECONDS: Final = 30.0
 MINIMUM_SERVER_VERSION: Final = (15, 0)
 
 # asyncpg raises InternalClientError when the server dies in the middle of its own state change.
@@ -43,7 +46,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 @contextlib.contextmanager
-def _in_our_terms() -> Any:
+def _in_our_terms() -> Iterator[None]:
     try:
         yield
     except asyncpg.QueryCanceledError as error:
@@ -96,24 +99,27 @@ class Database:
         except _LOST as error:
             raise DatabaseUnavailable("the database is not reachable; check DATABASE_URL and that it runs") from error
         database = cls(pool, dsn)
-        await database._check_version()
+        try:
+            await database._check_version()
+        except BaseException:
+            await database.close()
+            raise
         return database
 
     async def _check_version(self) -> None:
         number = int(await self.fetchval("SHOW server_version_num"))
         if number < MINIMUM_SERVER_VERSION[0] * 10_000:
-            await self.close()
             raise DatabaseUnavailable(
                 f"PostgreSQL {number // 10_000} is too old; Gifty needs {MINIMUM_SERVER_VERSION[0]} or newer"
             )
 
     async def close(self) -> None:
-        """Gives every connection back; those still busy after ten seconds are cut."""
+        """Gives every connection back; those still busy after a second are cut."""
         for task in self._listening:
             task.cancel()
         await asyncio.gather(*self._listening, return_exceptions=True)
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=10)
+            await asyncio.wait_for(self._pool.close(), timeout=CLOSE_SECONDS)
         except TimeoutError:
             self._pool.terminate()
 
@@ -181,13 +187,15 @@ class Database:
 
     async def _listen(self, channel: str, heard: Listener, retry_seconds: float) -> None:
         while True:
-            with contextlib.suppress(DatabaseUnavailable), _in_our_terms():
+            try:
                 # A connection of its own: the pool's are for those who come and go.
-                connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
+                connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS, command_timeout=ACQUIRE_SECONDS)
                 try:
                     await self._hear(connection, channel, heard)
                 finally:
                     connection.terminate()
+            except Exception as error:  # noqa: BLE001 - whatever it is, a listener that gives up is never missed
+                log.warning("cannot listen on %s just now: %s", channel, type(error).__name__)
             await asyncio.sleep(retry_seconds)
 
     async def _hear(self, connection: Connection, channel: str, heard: Listener) -> None:
@@ -201,4 +209,8 @@ class Database:
 
         connection.add_termination_listener(on_termination)
         await connection.add_listener(channel, on_notify)
-        await gone.wait()
+        while not gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), HEARTBEAT_SECONDS)
+                return
+            await connection.execute("SELECT 1")

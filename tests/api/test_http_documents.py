@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import re
 
 import pytest
 from aiohttp import web
@@ -322,7 +324,9 @@ async def test_what_is_no_http_gets_the_envelope_too(sent, status):
         assert b"application/json" in head
         assert b"X-Request-ID: " in head
         assert b"nosniff" in head
-        assert (await reader.read(20)).startswith(b'{"error":{"type":')
+        body = await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split(b"\r\n", maxsplit=1)[0]))
+        assert body.startswith(b'{"error":{"type":')
+        assert re.findall(rb"X-Request-ID: (\S+)", head) == [json.loads(body)["error"]["request_id"].encode()]
 
 
 async def test_100_continue():

@@ -11,7 +11,7 @@ import asyncpg
 import psutil
 import pytest
 
-from gifty.core.embedded import EmbeddedPostgres, EmbeddedPostgresFailed
+from gifty.core.embedded import EmbeddedPostgres, EmbeddedPostgresFailed, client
 from gifty.core.embedded.cluster import Cluster
 
 FAST = {"fsync": "off", "shared_buffers": "16MB"}
@@ -143,6 +143,39 @@ async def test_a_start_killed_in_the_middle_of_set_up_is_repaired(home: Path) ->
 async def test_a_server_that_cannot_start_says_why(home: Path) -> None:
     with pytest.raises(EmbeddedPostgresFailed, match="no_such_setting"):
         await EmbeddedPostgres(home, {"no_such_setting": "1"}).start()
+
+
+async def test_a_home_may_have_any_name(home: Path) -> None:
+    home /= "дом + 100% & co"
+    async with EmbeddedPostgres(home, FAST) as server:
+        await write(server.dsn, 1)
+        assert await read(server.dsn) == [1]
+    await until_gone(home)
+
+
+async def test_a_server_that_cannot_be_started_again_just_now_is_tried_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_REJOIN_SECONDS", 0.01)
+    failures = [EmbeddedPostgresFailed("no room"), PermissionError("not just now")]
+    async with EmbeddedPostgres(home, FAST) as server:
+        await write(server.dsn, 1)
+        join = server._join
+
+        async def fails_at_first() -> asyncio.StreamReader:
+            if failures:
+                raise failures.pop()
+            return await join()
+
+        monkeypatch.setattr(server, "_join", fails_at_first)
+        server_pid = postmaster(home)
+        (keeper,) = (process for process in processes(home) if process.pid != server_pid)
+        keeper.kill()
+        async with asyncio.timeout(20):
+            while psutil.pid_exists(server_pid):
+                await asyncio.sleep(0.02)
+        assert await read_after_restart(server.dsn) == [1]
+        assert not failures
 
 
 def test_a_deep_home_gets_a_socket_folder_that_fits(tmp_path: Path) -> None:

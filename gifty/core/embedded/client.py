@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,8 +13,11 @@ from typing import Final, Self
 
 from gifty.core.embedded.cluster import READY, Cluster, binaries
 
+log = logging.getLogger(__name__)
+
 _START_SECONDS: Final = 90.0
 _RETRY_SECONDS: Final = 0.05
+_REJOIN_SECONDS: Final = 2.0
 _MOST_REFUSALS: Final = 2
 _LOG_TAIL: Final = 12
 
@@ -78,7 +82,12 @@ class EmbeddedPostgres:
 
     async def _connect(self) -> asyncio.StreamReader:
         reader, writer = await asyncio.open_unix_connection(self._cluster.keeper_socket)
-        if await reader.readline() != READY:
+        try:
+            said = await reader.readline()
+        except BaseException:
+            writer.close()
+            raise
+        if said != READY:
             writer.close()
             raise ConnectionResetError
         self._writer = writer
@@ -89,7 +98,15 @@ class EmbeddedPostgres:
             with contextlib.suppress(ConnectionError):
                 await reader.read()
             self._let_go()
-            reader = await self._join()
+            reader = await self._join_again()
+
+    async def _join_again(self) -> asyncio.StreamReader:
+        while True:
+            try:
+                return await self._join()
+            except (EmbeddedPostgresFailed, OSError) as error:
+                log.warning("the embedded PostgreSQL was lost; trying again: %s", error)
+                await asyncio.sleep(_REJOIN_SECONDS)
 
     def _let_go(self) -> None:
         if self._writer:

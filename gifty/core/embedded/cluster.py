@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from gifty.core.embedded.privileges import Owner, becoming, server_owner
 
@@ -92,7 +93,7 @@ class Cluster:
     @property
     def dsn(self) -> str:
         """How to connect to the database."""
-        return f"postgresql://{USER}@/{DATABASE}?host={self.sockets}&port={_PORT}"
+        return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.sockets), safe='/')}&port={_PORT}"
 
     def prepare(self) -> Owner:
         """Makes the folders and, once, the cluster. A half-made cluster of a killed start is thrown away."""

@@ -19,8 +19,9 @@ def with_tag(request: web.Request, response: web.StreamResponse, kind: Literal["
         return response
     tag = response.headers.get(hdrs.ETAG)
     if tag is None:
-        body = response.body if isinstance(response.body, bytes) else b""
-        digest = hashlib.blake2b(body, digest_size=_TAG_BYTES).hexdigest()
+        if not isinstance(response.body, bytes | bytearray):
+            return response
+        digest = hashlib.blake2b(response.body, digest_size=_TAG_BYTES).hexdigest()
         tag = f'"{digest}"' if kind == "strong" else f'W/"{digest}"'
         response.headers[hdrs.ETAG] = tag
     if not _matches(request, tag):

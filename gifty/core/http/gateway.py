@@ -109,7 +109,9 @@ class Gateway:
         """Puts the common headers on an answer just before it is sent, streams included."""
         exchange = request.get(EXCHANGE)
         if exchange is None:
-            exchange = Exchange(self._request_id(request), self._unmatched, self._now())
+            # An answer given before the middleware has the id already that its envelope tells.
+            request_id = response.headers.get(_REQUEST_ID) or self._request_id(request)
+            exchange = Exchange(request_id, self._unmatched, self._now())
         self.dress(response, exchange)
         if self._cors is not None and hdrs.ORIGIN in request.headers:
             await self._cors.complete(request, response)

@@ -134,16 +134,23 @@ def _add_routes(app: web.Application, handlers: Iterable[Handler], settings: Htt
 def _expecting(limit: int) -> Any:
     async def expect(request: web.Request) -> web.StreamResponse | None:
         """Answers `Expect: 100-continue` before a byte of the body is sent."""
-        request_id = new_id("req")
         if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-            return errors.from_status(417, request_id)
+            return _failed(417)
         if (request.content_length or 0) > limit:
-            return errors.from_status(413, request_id)
+            return _failed(413)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
         return None
 
     return expect
+
+
+def _failed(status: int) -> web.Response:
+    """The envelope for a request that no middleware sees."""
+    request_id = new_id("req")
+    response = errors.from_status(status, request_id)
+    response.headers["X-Request-ID"] = request_id
+    return response
 
 
 class _Protocol(web.RequestHandler):
@@ -159,17 +166,16 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
         """The envelope; the connection is closed after it."""
-        request_id = new_id("req")
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had already begun")
-        extra = {"request_id": request_id, "client": request.remote or ""}
+        response = _failed(status)
+        extra = {"request_id": response.headers["X-Request-ID"], "client": request.remote or ""}
         if isinstance(exc, HttpProcessingError):
             log.info("a request was no HTTP", extra=extra)
         else:
             log.error("a request could not be handled", exc_info=exc, extra=extra)
-        response = errors.from_status(status, request_id)
         response.headers.merge(security_headers(production=False))
-        response.headers.update({"X-Request-ID": request_id, hdrs.SERVER: "gifty", hdrs.CACHE_CONTROL: "no-store"})
+        response.headers.update({hdrs.SERVER: "gifty", hdrs.CACHE_CONTROL: "no-store"})
         response.force_close()
         return response
 
@@ -180,9 +186,9 @@ class _Protocol(web.RequestHandler):
         # Not isinstance: responses are abstract mappings, and asking that takes longer than the rest of this method.
         if getattr(resp, "__http_exception__", False):
             exchange = request.get(EXCHANGE)
-            resp = errors.from_http_exception(
-                cast("web.HTTPException", resp), exchange.request_id if exchange else new_id("req")
-            )
+            request_id = exchange.request_id if exchange else new_id("req")
+            resp = errors.from_http_exception(cast("web.HTTPException", resp), request_id)
+            resp.headers["X-Request-ID"] = request_id
         return super().finish_response(request, resp, start_time)
 
 

@@ -96,4 +96,6 @@ async def purge_regularly(app: web.Application) -> None:
                 await service.purge()
             except Unavailable:
                 log.warning("expired idempotency keys could not be removed; trying again later")
+            except Exception:
+                log.exception("expired idempotency keys could not be removed; trying again later")
         await asyncio.sleep(_PURGE_SECONDS)
