@@ -14,9 +14,11 @@ SAFE, PIVOT, PRACTICAL, WILDCARD = "safe_bet", "emotional_pivot", "practical", "
 SLOTS: Final = (SAFE, PIVOT, PRACTICAL, WILDCARD)
 POOL: Final = 120
 SAME_KIND: Final = 0.93
+MANY_OF_A_KIND: Final = 0.9
+"""Besides, for each from the third on."""
 SAME_FAMILY: Final = 0.98
 SAME_FRANCHISE: Final = 0.97
-SAME_INTEREST: Final = 0.985
+SAME_INTEREST: Final = 0.975
 NEAR_DUPLICATE: Final = 0.55
 ALIKE: Final = 0.5
 """Jaccard likeness of title words from which two gifts count as nearly the same."""
@@ -56,7 +58,12 @@ class _Chosen:
         """What a gift adds to those chosen."""
         candidate = one.candidate
         kinds = self._counts[f"kind:{candidate.kind}"]
-        value = one.score * SAME_KIND**kinds * SAME_FAMILY ** self._counts[f"family:{one.family}"]
+        value = (
+            one.score
+            * SAME_KIND**kinds
+            * MANY_OF_A_KIND ** max(0, kinds - 1)
+            * SAME_FAMILY ** self._counts[f"family:{one.family}"]
+        )
         for motif in candidate.motifs:
             if motif.startswith("franchise:"):
                 value *= SAME_FRANCHISE ** self._counts[motif]

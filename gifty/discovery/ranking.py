@@ -29,6 +29,7 @@ NAMED: Final = 1.25
 OVER_BUDGET: Final = 0.75
 TOO_CLOSE: Final = 0.7
 CHILD: Final = 14
+SCHOOL: Final = 6
 THEME_ELSEWHERE: Final = {
     "theme:christmas": 0.35, "theme:halloween": 0.45, "mood:wedding": 0.35, "mood:romantic": 0.6,
     "mood:creepy": 0.6, "mood:funny": 0.9,
@@ -184,7 +185,7 @@ class Ranker:
                 factor = min(
                     factor, 1.0 - interest.polarising * (1.0 - min(1.0, brief.interests.get(motif, 0.0) / SHARED))
                 )
-        return 1.0 - (1.0 - factor) * (0.5 if brief.ages[1] < CHILD else 1.0)
+        return 1.0 - (1.0 - factor) * (0.5 if SCHOOL <= brief.ages[1] < CHILD else 1.0)
 
     @staticmethod
     def _moods(brief: Brief, candidate: Candidate) -> float:
