@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -23,7 +22,7 @@ from gifty.core.http.openapi import build_document
 from gifty.core.http.readiness import NotReady, Readiness
 from gifty.core.http.server import Runner, install
 from gifty.core.http.settings import HttpSettings
-from gifty.core.lifecycle import Lifecycle, Report
+from gifty.core.lifecycle import Lifecycle, Report, StopSignals
 from gifty.core.logs import logging_to
 from gifty.core.metrics import Metrics
 from gifty.core.pagination import Cursors
@@ -38,6 +37,7 @@ WORKER_ACTORS: Final = tree.HEAVY
 
 _HTTP_DRAIN_SECONDS: Final = 2.0
 _ACTOR_DRAIN_SECONDS: Final = 2.0
+_LAST_LETTERS_SECONDS: Final = 0.5
 
 
 def create_app(settings: Settings, report: Report = lambda _line: None) -> web.Application:
@@ -77,14 +77,14 @@ def document(settings: Settings) -> str:
 async def serve(settings: Settings, report: Report) -> None:
     """Serves until SIGTERM or SIGINT, then drains and stops."""
     report(f"Gifty starts ({settings.env})")
-    with logging_to(form="json" if settings.is_production else "text"):
+    with StopSignals() as stop, logging_to(form="json" if settings.is_production else "text"):
         runner = Runner(create_app(settings, report), shutdown_timeout=_HTTP_DRAIN_SECONDS)
         try:
             await runner.setup()
             site = web.TCPSite(runner, settings.host, settings.port, reuse_port=False)
             await site.start()
             report(f"Gifty is at {_address(runner, settings)}")
-            await _asked_to_stop()
+            await stop.wait()
             report("Gifty stops")
         finally:
             await runner.cleanup()
@@ -92,25 +92,17 @@ async def serve(settings: Settings, report: Report) -> None:
 
 async def work(settings: Settings, *, only: Sequence[str], report: Report) -> None:
     """Runs some actors without HTTP until SIGTERM or SIGINT."""
-    with logging_to(form="json" if settings.is_production else "text"):
+    with StopSignals() as stop, logging_to(form="json" if settings.is_production else "text"):
         async with Lifecycle(report) as life:
             services = await start_services(settings, life)
             await life.start(", ".join(only), _actors(services, only=only))
-            await _asked_to_stop()
-
-
-async def _asked_to_stop() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+            await stop.wait()
 
 
 def _address(runner: Runner, settings: Settings) -> str:
     port = runner.addresses[0][1]
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
-    return f"http://{host}:{port}/"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _http_settings(settings: Settings) -> HttpSettings:
@@ -172,5 +164,6 @@ async def _actors(services: Services, *, only: Sequence[str]) -> AsyncIterator[A
         await system.stop(deadline=_ACTOR_DRAIN_SECONDS)
         carrying.cancel()
         await asyncio.gather(carrying, return_exceptions=True)
-        with contextlib.suppress(Unavailable):
-            await box.flush()
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_LAST_LETTERS_SECONDS):
+                await box.flush()

@@ -21,6 +21,7 @@ _ENOUGH_DISK: Final = 2 << 30
 _LARGEST_CLOCK_SKEW: Final = 5.0
 _OPTIONAL_EXTENSIONS: Final = ("pg_trgm", "unaccent", "pg_stat_statements")
 _OLDEST_PGVECTOR: Final = (0, 8)
+_WITHOUT_PREFIX: Final = frozenset({"DATABASE_URL", "INTERNAL_API_TOKEN", "ANALYTICS_API_TOKEN"})
 _SECRET: Final = "(set)"  # noqa: S105 - what is shown in place of one
 
 
@@ -45,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 async def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when everything is well, 1 otherwise."""
     for name, value in _described(settings):
-        print(f"  {name:<24} {value}")
+        print(f"  {name:<26} {value}")
     print()
     findings = [*_machine(settings)]
     async with database_address(settings) as dsn:
@@ -58,10 +59,15 @@ async def run(_arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _described(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Every setting by the name that an operator gives it."""
     for field in fields(settings):
+        name = field.name.upper()
         value = getattr(settings, field.name)
         shown = value if field.repr or not value else _SECRET
-        yield field.name, ", ".join(map(str, shown)) if isinstance(shown, tuple) else str(shown)
+        yield (
+            name if name in _WITHOUT_PREFIX else f"GIFTY_{name}",
+            ", ".join(map(str, shown)) if isinstance(shown, tuple) else str(shown),
+        )
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:

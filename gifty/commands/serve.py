@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 
 from gifty.app import serve
 from gifty.settings import Settings
@@ -23,5 +24,5 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 after a clean stop."""
     host = settings.host if arguments.host is None else arguments.host
     port = settings.port if arguments.port is None else arguments.port
-    await serve(dataclasses.replace(settings, host=host, port=port), report=print)
+    await serve(dataclasses.replace(settings, host=host, port=port), report=functools.partial(print, flush=True))
     return 0

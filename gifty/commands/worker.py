@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
 from gifty.app import WORKER_ACTORS, work
 from gifty.settings import Settings
@@ -28,5 +29,5 @@ def _names(text: str) -> tuple[str, ...]:
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 after a clean stop."""
-    await work(settings, only=arguments.only, report=print)
+    await work(settings, only=arguments.only, report=functools.partial(print, flush=True))
     return 0

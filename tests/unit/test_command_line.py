@@ -33,7 +33,7 @@ class Shell:
     def __init__(self, home: Path, **environ: str) -> None:
         self.home = home
         path = os.environ["PATH"]
-        self.environ = {"PATH": path, "GIFTY_HOME": str(home), "GIFTY_PORT": "0", "PYTHONUNBUFFERED": "1", **environ}
+        self.environ = {"PATH": path, "GIFTY_HOME": str(home), "GIFTY_PORT": "0", **environ}
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
@@ -165,7 +165,8 @@ async def test_doctor_finds_a_well_installation_well(shell: Shell) -> None:
     ended = await shell.run("doctor")
     assert (ended.code, ended.err) == (0, "")
     assert "FAIL" not in ended.out
-    assert "(set)" in ended.out
+    assert re.search(r"DATABASE_URL +\(set\)", ended.out)
+    assert re.search(rf"GIFTY_HOME +{re.escape(str(shell.home))}", ended.out)
 
 
 async def test_migrate_check_tells_by_its_exit_code(tmp_path: Path, empty_dsn: str) -> None:
