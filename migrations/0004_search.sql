@@ -90,14 +90,17 @@ CREATE SEQUENCE gift_embedding_segments AS integer;
 
 -- The gifts nearest to a vector under conditions, those that are null not counting: by every row's distance when scan is null,
 -- else by HNSW (of one category, when given) over at most so many rows of its own, and every row that it does not have yet.
--- The statement is made for each call: partial indexes need their constants, and the plan the values. OFFSET 0 keeps the
+-- A walk finds nearly everything near, but loses its way when nothing is: then all rows are compared after all where they
+-- are few, and else a wider walk is taken.
+-- The statements are made for each call: partial indexes need their constants, and the plan the values. OFFSET 0 keeps the
 -- conditions behind the walk, and the inner LIMIT tells the planner how short it is; else it sorts the table by distance.
 CREATE FUNCTION gift_nearest(
     near halfvec, in_space smallint, depth integer, categories bigint[], low bigint, high bigint, age smallint, money text,
-    segment integer, own_category bigint, scan integer
+    segment integer, own_category bigint, scan integer, few boolean
 ) RETURNS TABLE (gift_id text, rank real, distance double precision) LANGUAGE plpgsql STABLE ROWS 64 AS $$
 DECLARE
-    dimensions CONSTANT integer := vector_dims(near);
+    far CONSTANT double precision := 0.5;
+    usual CONSTANT text := current_setting('hnsw.ef_search');
     met CONSTANT text := format('s.space = %s AND s.active', in_space)
         || CASE WHEN categories IS NULL THEN '' WHEN cardinality(categories) = 1 THEN ' AND s.category_id = ($2)[1]'
                 ELSE ' AND s.category_id = ANY ($2)' END
@@ -105,16 +108,14 @@ DECLARE
         || CASE WHEN high IS NULL THEN '' ELSE ' AND s.price <= $4' END
         || CASE WHEN age IS NULL THEN '' ELSE ' AND s.age_min <= $5 AND s.age_max >= $5' END
         || CASE WHEN money IS NULL THEN '' ELSE ' AND s.currency = $6' END;
-BEGIN
-    IF scan IS NULL THEN
-        RETURN QUERY EXECUTE format($statement$
-            SELECT s.gift_id, (s.rank - s.is_idea::integer)::real, s.embedding <=> $1 AS distance
-            FROM gift_search s WHERE %s AND s.embedding IS NOT NULL
-            ORDER BY distance, s.gift_id LIMIT %s
-            $statement$, met, depth) USING near, categories, low, high, age, money;
-    ELSE
-        RETURN QUERY EXECUTE format($statement$
-            SELECT gift_id, max(rank), min(distance) AS distance FROM (
+    compare CONSTANT text := format($statement$
+        SELECT s.gift_id, (s.rank - s.is_idea::integer)::real, s.embedding <=> $1 AS distance
+        FROM gift_search s WHERE %s AND s.embedding IS NOT NULL
+        ORDER BY distance, s.gift_id LIMIT %s
+        $statement$, met, depth);
+    walk CONSTANT text := format($statement$
+        SELECT array_agg(w.gift_id), array_agg(w.rank), array_agg(w.distance) FROM (
+            SELECT gift_id, max(rank) AS rank, min(distance) AS distance FROM (
                 (SELECT e.gift_id, s.rank, e.distance
                  FROM (SELECT gift_id, content_hash, embedding::halfvec(%1$s) <=> $1 AS distance
                        FROM gift_embeddings WHERE segment = %2$s %3$s
@@ -128,9 +129,24 @@ BEGIN
                  FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
                  WHERE f.space = %7$s AND %5$s AND s.embedding IS NOT NULL
                  ORDER BY distance LIMIT %6$s)
-            ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT %6$s
-            $statement$, dimensions, segment, coalesce('AND category_id = ' || own_category, ''), scan, met, depth, in_space)
-            USING near, categories, low, high, age, money;
+            ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT %6$s) w
+        $statement$, vector_dims(near), segment, coalesce('AND category_id = ' || own_category, ''), scan, met, depth, in_space);
+    ids text[];
+    ranks real[];
+    distances double precision[];
+BEGIN
+    IF scan IS NOT NULL THEN
+        EXECUTE walk INTO ids, ranks, distances USING near, categories, low, high, age, money;
+        IF NOT few AND coalesce(distances[1], 1) > far THEN
+            PERFORM set_config('hnsw.ef_search', '400', true);
+            EXECUTE walk INTO ids, ranks, distances USING near, categories, low, high, age, money;
+            PERFORM set_config('hnsw.ef_search', usual, true);
+        END IF;
+    END IF;
+    IF scan IS NULL OR (few AND coalesce(distances[1], 1) > far) THEN
+        RETURN QUERY EXECUTE compare USING near, categories, low, high, age, money;
+    ELSE
+        RETURN QUERY SELECT * FROM unnest(ids, ranks, distances);
     END IF;
 END $$;
 

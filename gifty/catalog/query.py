@@ -20,7 +20,7 @@ EXACT_ROWS: Final = 2_500
 EXACT_SHARE: Final = 0.08
 """Below this share of what an index holds HNSW would lose too many of the nearest, and take longer than comparing."""
 EXACT_UNDER_CATEGORY: Final = 25_000
-"""The same for a category without an index of its own: a query foreign to it would walk the common graph in vain."""
+"""The same for a category without an index of its own, and wherever a walk finds nothing near."""
 MOST_EXACT_ROWS: Final = 50_000
 MOST_FRESH: Final = 10_000
 SPARE: Final = 4
@@ -66,7 +66,7 @@ class Planner:
     ) -> Scan | None:
         """The walk to take for `depth` gifts, or None to compare every row that meets the conditions.
 
-        Its length is a power of two, so that few different statements are prepared.
+        Its length is a power of two.
         """
         # Vectors outside HNSW are compared in any case, and dearer than all rows together when there are many.
         if space.segment is None or census.fresh > MOST_FRESH:
@@ -81,7 +81,8 @@ class Planner:
         if matching <= max(few, min(int(self.exact_share * held), MOST_EXACT_ROWS)):
             return None
         needed = int(SPARE * depth * held / matching)
-        return Scan(min(1 << max(needed, LEAST_SCAN).bit_length(), MOST_SCAN), category)
+        rows = min(1 << max(needed, LEAST_SCAN).bit_length(), MOST_SCAN)
+        return Scan(rows, category, few=matching <= self.exact_under_category)
 
 
 def depth_for(limit: int) -> int:

@@ -75,6 +75,8 @@ class Scan:
 
     rows: int
     category: int | None = None
+    few: bool = False
+    """So few gifts meet the conditions that comparing all of them is what to do when the walk finds nothing near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def nearest(
         f"{arguments.bind(space.segment)}::integer",
         f"{arguments.bind(None if scan is None else scan.category)}::bigint",
         f"{arguments.bind(None if scan is None else scan.rows)}::integer",
+        f"{arguments.bind(scan is not None and scan.few)}::boolean",
     )
     return f"SELECT * FROM gift_nearest({vector}, {space.id}::smallint, {depth}, {', '.join(values)})"
 

@@ -117,7 +117,8 @@ async def _fill(catalogue: Catalogue) -> None:
 def _wanted(random_: random.Random) -> tuple[str, GiftFilter]:
     """What a visitor asks: a thing with or without a quality, in a category, within a price."""
     category = random_.choice(list(THINGS))
-    words = random_.choice(THINGS[random_.choice([category, category, *THINGS])])
+    fitting = category if random_.random() < 0.85 else random_.choice(list(THINGS))
+    words = random_.choice(THINGS[fitting])
     query = random_.choice(["", "подарок ", "деревянный ", "для мамы ", "тёплый "]) + words
     low = random_.choice([None, Decimal(random_.randrange(100, 1500, 50))])
     high = Decimal(random_.randrange(1600, 9000, 100))
