@@ -62,6 +62,7 @@ CREATE TABLE gift_search (
 );
 CREATE INDEX gift_search_category ON gift_search (space, category_id, price, gift_id) WHERE active;
 CREATE INDEX gift_search_price ON gift_search (space, price, gift_id) WHERE active;
+CREATE INDEX gift_search_category_rank ON gift_search (space, category_id, rank DESC, gift_id) WHERE active;
 CREATE INDEX gift_search_rank ON gift_search (space, rank DESC, gift_id) WHERE active;
 CREATE INDEX gift_search_new ON gift_search (space, created_at DESC, gift_id) WHERE active;
 CREATE INDEX gift_search_pending ON gift_search (space, gift_id) WHERE pending;
@@ -73,6 +74,7 @@ CREATE TABLE gift_fresh (
     gift_id  text NOT NULL REFERENCES gifts ON DELETE CASCADE,
     PRIMARY KEY (gift_id, space)
 );
+CREATE INDEX gift_fresh_space ON gift_fresh (space);
 
 -- The vectors under HNSW, alone, because a row written here costs milliseconds. Each segment has partial indexes of its own,
 -- gift_embeddings_hnsw_<segment> and gift_embeddings_hnsw_<segment>_<category>, made by the embedding service for the
@@ -113,29 +115,34 @@ DECLARE
         FROM gift_search s WHERE %s AND s.embedding IS NOT NULL
         ORDER BY distance, s.gift_id LIMIT %s
         $statement$, met, depth);
-    walk CONSTANT text := format($statement$
-        SELECT array_agg(w.gift_id), array_agg(w.rank), array_agg(w.distance) FROM (
-            SELECT gift_id, max(rank) AS rank, min(distance) AS distance FROM (
-                (SELECT e.gift_id, s.rank, e.distance
-                 FROM (SELECT gift_id, content_hash, embedding::halfvec(%1$s) <=> $1 AS distance
-                       FROM gift_embeddings WHERE segment = %2$s %3$s
-                       ORDER BY embedding::halfvec(%1$s) <=> $1 LIMIT %4$s) e
-                 CROSS JOIN LATERAL (
-                     SELECT (s.rank - s.is_idea::integer)::real AS rank FROM gift_search s
-                     WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND %5$s OFFSET 0) s
-                 LIMIT %6$s)
-                UNION ALL
-                (SELECT s.gift_id, (s.rank - s.is_idea::integer)::real, s.embedding <=> $1 AS distance
-                 FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
-                 WHERE f.space = %7$s AND %5$s AND s.embedding IS NOT NULL
-                 ORDER BY distance LIMIT %6$s)
-            ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT %6$s) w
-        $statement$, vector_dims(near), segment, coalesce('AND category_id = ' || own_category, ''), scan, met, depth, in_space);
+    walk text := format($statement$
+        SELECT e.gift_id, s.rank, e.distance
+        FROM (SELECT gift_id, content_hash, embedding::halfvec(%1$s) <=> $1 AS distance
+              FROM gift_embeddings WHERE segment = %2$s %3$s ORDER BY embedding::halfvec(%1$s) <=> $1 LIMIT %4$s) e
+        CROSS JOIN LATERAL (
+            SELECT (s.rank - s.is_idea::integer)::real AS rank FROM gift_search s
+            WHERE s.gift_id = e.gift_id AND (s.content_hash = e.content_hash OR s.pending) AND %5$s OFFSET 0) s
+        LIMIT %6$s
+        $statement$, vector_dims(near), segment, coalesce('AND category_id = ' || own_category, ''), scan, met, depth);
     ids text[];
     ranks real[];
     distances double precision[];
 BEGIN
     IF scan IS NOT NULL THEN
+        -- Planning costs as much as walking, so what is fresh is left out while nothing is.
+        IF EXISTS (SELECT FROM gift_fresh f WHERE f.space = in_space) THEN
+            walk := format($statement$
+                SELECT gift_id, max(rank) AS rank, min(distance) AS distance FROM (
+                    (%1$s)
+                    UNION ALL
+                    (SELECT s.gift_id, (s.rank - s.is_idea::integer)::real, s.embedding <=> $1 AS distance
+                     FROM gift_fresh f JOIN gift_search s ON s.gift_id = f.gift_id AND s.space = f.space
+                     WHERE f.space = %2$s AND %3$s AND s.embedding IS NOT NULL
+                     ORDER BY distance LIMIT %4$s)
+                ) found GROUP BY gift_id ORDER BY distance, gift_id LIMIT %4$s
+                $statement$, walk, in_space, met, depth);
+        END IF;
+        walk := 'SELECT array_agg(w.gift_id), array_agg(w.rank), array_agg(w.distance) FROM (' || walk || ') w';
         EXECUTE walk INTO ids, ranks, distances USING near, categories, low, high, age, money;
         IF NOT few AND coalesce(distances[1], 1) > far THEN
             PERFORM set_config('hnsw.ef_search', '400', true);

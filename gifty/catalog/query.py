@@ -22,6 +22,7 @@ EXACT_SHARE: Final = 0.08
 EXACT_UNDER_CATEGORY: Final = 25_000
 """The same for a category without an index of its own, and wherever a walk finds nothing near."""
 MOST_EXACT_ROWS: Final = 50_000
+MANY: Final = 1_500
 MOST_FRESH: Final = 10_000
 SPARE: Final = 4
 """How many times more rows than expected HNSW may look at before a search goes on without it."""

@@ -14,7 +14,7 @@ from gifty.catalog.census import Census
 from gifty.catalog.embedding_service import EmbeddingService
 from gifty.catalog.embeddings.protocol import EmbeddingFailed, Vector
 from gifty.catalog.models import Promotion
-from gifty.catalog.query import Planner, QueryReader, depth_for
+from gifty.catalog.query import MANY, Planner, QueryReader, depth_for
 from gifty.catalog.search_models import Facets, FoundGift, GiftFilter, GiftList, GiftSearch, PriceRange, Space
 from gifty.catalog.search_reasons import Explainer
 from gifty.catalog.search_repository import SearchRepository
@@ -112,6 +112,7 @@ class SearchService:
                 depth=depth,
                 limit=asked.limit,
                 after=after,
+                many=census.count(asked.filter) > MANY,
             )
         )
         self._notice(space, found.serving)

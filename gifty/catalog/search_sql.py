@@ -94,6 +94,8 @@ class Question:
     """How many gifts each leg contributes; the same on all pages of a list."""
     limit: int
     after: Mapping[str, Any] | None
+    many: bool = False
+    """So many gifts meet the conditions that walking them in order is quicker than sorting them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,19 @@ def _bounds(where: GiftFilter) -> tuple[int | None, int | None]:
     return low, None if where.max_price is None else hundredths(where.max_price)
 
 
-def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | None, arguments: Arguments) -> str:
-    """What a row `s` of gift_search must meet."""
+def conditions(
+    space: Space,
+    where: GiftFilter,
+    category_ids: Sequence[int] | None,
+    arguments: Arguments,
+    *,
+    in_order: bool = False,
+) -> str:
+    """What a row `s` of gift_search must meet.
+
+    With `in_order` prices are looked at row by row, in an order of another kind: a prepared plan takes any range of unknown
+    prices for a narrow one, and would fetch and sort a wide one.
+    """
     parts = [f"s.space = {space.id}", "s.active"]
     if category_ids is not None:
         several = f"ANY ({arguments.bind(list(category_ids))}::bigint[])" if len(category_ids) != 1 else None
@@ -142,7 +155,8 @@ def conditions(space: Space, where: GiftFilter, category_ids: Sequence[int] | No
     if low is not None or high is not None:
         # Always both, so that fewer different statements are prepared.
         least, most = arguments.bind(low or 0), arguments.bind(_HIGHEST if high is None else high)
-        parts.append(f"s.price BETWEEN {least}::bigint AND {most}::bigint")
+        within = f"s.price BETWEEN {least}::bigint AND {most}::bigint"
+        parts.append(f"CASE WHEN {within} THEN true ELSE false END" if in_order else within)
     if where.age is not None:
         age = arguments.bind(where.age)
         parts.append(f"s.age_min <= {age}::smallint AND s.age_max >= {age}::smallint")
@@ -182,7 +196,9 @@ def listing(question: Question) -> tuple[str, list[Any]]:
     Every row repeats `revision`, `serving` and `mended`; a page without gifts is one row with a null `gift_id`.
     """
     arguments = Arguments()
-    where = conditions(question.space, question.where, question.category_ids, arguments)
+    searching = question.words is not None or question.vector is not None
+    in_order = question.many and not searching and _PLAIN[question.sort].key != "s.price"
+    where = conditions(question.space, question.where, question.category_ids, arguments, in_order=in_order)
     tables: list[str] = []
     if question.words is not None:
         tables += _word_tables(question.words, where, question.depth, arguments)
@@ -194,7 +210,6 @@ def listing(question: Question) -> tuple[str, list[Any]]:
         tables.append(f"nearest AS MATERIALIZED ({leg})")
     else:
         vector = ""
-    searching = question.words is not None or question.vector is not None
     if searching:
         tables.append(_fused(question))
     stages = _stages(question, where, vector, searching=searching)
