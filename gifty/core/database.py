@@ -67,6 +67,22 @@ async def _prepare(connection: Connection) -> None:
         await register_vector(connection)
 
 
+class _Pooled(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that goes back to the pool without a round trip when it was lent for one statement only."""
+
+    _touched = False
+
+    def touch(self) -> None:
+        """Says that the session may have been changed, so that it is reset before others use it."""
+        self._touched = True
+
+    def get_reset_query(self) -> str:
+        """Nothing, unless the session was touched."""
+        query: str = super().get_reset_query() if self._touched else ""
+        self._touched = False
+        return query
+
+
 class Database:
     """A pool of connections. Every wait has a deadline; trouble with the server raises `DatabaseUnavailable`."""
 
@@ -91,6 +107,7 @@ class Database:
                 max_inactive_connection_lifetime=300,
                 server_settings=settings,
                 init=_prepare,
+                connection_class=_Pooled,
             )
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise DatabaseUnavailable("the database refused the user or password of DATABASE_URL") from error
@@ -126,6 +143,12 @@ class Database:
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """One connection for several statements."""
+        async with self._lend() as connection:
+            connection.touch()
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _lend(self) -> AsyncIterator[Connection]:
         with _in_our_terms():
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         try:
@@ -149,18 +172,18 @@ class Database:
 
     async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Record]:
         """All rows."""
-        async with self.acquire() as connection:
+        async with self._lend() as connection:
             rows: list[Record] = await connection.fetch(sql, *args, timeout=timeout)
             return rows
 
     async def fetchrow(self, sql: str, *args: Any, timeout: float | None = None) -> Record | None:
         """The first row, or None."""
-        async with self.acquire() as connection:
+        async with self._lend() as connection:
             return await connection.fetchrow(sql, *args, timeout=timeout)
 
     async def fetchval(self, sql: str, *args: Any, timeout: float | None = None) -> Any:
         """The first column of the first row, or None."""
-        async with self.acquire() as connection:
+        async with self._lend() as connection:
             return await connection.fetchval(sql, *args, timeout=timeout)
 
     async def execute(self, sql: str, *args: Any, timeout: float | None = None) -> str:
