@@ -19,6 +19,8 @@ MAYBE_DEPENDENT: Final = 4
 """A genitive by its form that may be a nominative plural: "швабры"."""
 
 MOST_PIECES: Final = 100_000
+_COUNTED: Final = frozenset({"к", "ко"})
+"""After a number or a Latin word these are a unit ("14 к", "4K"), no preposition."""
 _AND: Final = frozenset({"и", "and"})
 _PIECES: Final = frozenset(
     {"шт", "штук", "штуки", "pcs", "pieces", "pc", "пар", "пары", "комплектов", "листов", "наборов"}
@@ -72,13 +74,16 @@ class _Walk:
         self._unknown_here = False
         self._noun_before = False
         self._foreign = False
+        self._for_whom = False
+        self._before: Token | None = None
 
     def step(self, position: int, token: Token) -> None:
         """Reads one word."""
         if token.segment != self._segment:
             self._segment = token.segment
             self._begin()
-        if token.text in PREPOSITIONS:
+        before, self._before = self._before, token
+        if token.text in PREPOSITIONS and not self._packs_or_counts(before, token):
             self._preposition(token.text)
             self._note(self._state)
             return
@@ -88,6 +93,7 @@ class _Walk:
             return
         self._end_of_leading(token)
         self._end_of_a_name(token)
+        self._end_of_audience(token)
         state = self._state_of(token)
         self._note(state)
         if self._state == FREE and not token.word.adjective:
@@ -97,11 +103,19 @@ class _Walk:
         self.states.append(state)
         self.unknown_before.append(self._unknown_here)
 
+    def _packs_or_counts(self, before: Token | None, token: Token) -> bool:
+        """No preposition at all: "14 к", or the "of" of "set of"."""
+        if before is None:
+            return False
+        if token.text == "of":
+            return not self._packers.isdisjoint(before.word.lemmas)
+        return token.text in _COUNTED and before.script != "ru"
+
     def _preposition(self, text: str) -> None:
         self._foreign = text.isascii() and (self._foreign or self._state == FREE)
         if text in GOVERNING:
             self._leading = self._at_start
-            self._state, self._served = GOVERNED, 0
+            self._state, self._served, self._for_whom = GOVERNED, 0, False
         elif self._state == FREE and text not in _AND:
             self._state = ATTACHED
 
@@ -118,6 +132,16 @@ class _Walk:
         """An English preposition belongs to a name ("Lord of the Rings"): it governs no Russian subject behind it."""
         if self._foreign and token.word.nominative and not token.word.adjective:
             self._state, self._foreign = FREE, False
+
+    def _end_of_audience(self, token: Token) -> None:
+        """People and animals serve nothing: in "Браслет для женщин кольцо" a nominative behind them is free again."""
+        word = token.word
+        if self._state != GOVERNED or word.adjective:
+            return
+        if self._for_whom and word.nominative and not word.genitive:
+            self._state, self._for_whom = FREE, False
+        elif word.animate and word.genitive:
+            self._for_whom = True
 
     def _state_of(self, token: Token) -> int:
         word = token.word

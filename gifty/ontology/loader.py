@@ -22,7 +22,7 @@ from gifty.ontology.text import Language
 __all__ = ["DATA", "Ontology", "OntologyError", "load_ontology"]
 
 DATA: Final = Path(__file__).parent / "data"
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Raise when the compiled form changes its shape or the code that makes phrases changes its result."""
 KINDS: Final = "kinds"
 NOT_BEFORE: Final = "!"
@@ -265,5 +265,5 @@ def _cue(row: Mapping[str, Any]) -> Cue:
 
 def _shelf(row: Mapping[str, Any]) -> Shelf:
     return Shelf(
-        row["id"], frozenset(row["domains"]), row["gift"], _frozen(row["interests"]), row["gender"], _pair(row["ages"])
+        row["id"], tuple(row["domains"]), row["gift"], _frozen(row["interests"]), row["gender"], _pair(row["ages"])
     )

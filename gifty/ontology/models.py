@@ -146,7 +146,7 @@ class Shelf:
     """What a shop category's name says: the domains of its goods, and how giftable an unknown thing there is."""
 
     id: str
-    domains: frozenset[str]
+    domains: tuple[str, ...]
     gift: float
     interests: Mapping[str, float]
     gender: str

@@ -9,7 +9,7 @@ from gifty.ontology import heads
 from gifty.ontology.loader import Ontology
 from gifty.ontology.models import Cue, Franchise, Kind, Shelf
 from gifty.ontology.phrases import Match
-from gifty.ontology.text import Token
+from gifty.ontology.text import GOVERNING, Token
 
 MAX_TOKENS: Final = 48
 STATE_COST: Final = {
@@ -30,6 +30,16 @@ FAMILY: Final = 2
 WORN: Final = frozenset({"fashion", "beauty"})
 """Domains whose things for family touch the body; bedding or pots for family offend nobody."""
 GROWN_UPS: Final = frozenset({"for_women", "for_men", "for_adults"})
+NOT_GROWN: Final = frozenset({"for_children", "for_babies"})
+WORN_BY: Final = {"dolls": "doll_outfit", "pets": "pet_clothes"}
+"""What a wearable becomes when the word list so named holds its wearer."""
+FOR_CHILDREN: Final = {
+    "costume": "kids_costume", "shoes": "kids_shoes", "dress": "kids_dress", "clothing": "kids_clothes",
+    "hair_accessory": "kids_hair_accessory", "backpack": "kids_backpack",
+}  # fmt: skip
+"""What a wearable of a family becomes when it is for children alone; nearest family first."""
+STRINGS_OF_PIECES: Final = 10
+"""From this many pieces on, jewellery is sold for making jewellery."""
 GRAVE: Final = frozenset({"adult", "tobacco", "weapon"})
 RIVAL: Final = 0.15
 
@@ -49,6 +59,7 @@ _AGE_FROM: Final = re.compile(
     r"(?<![\d-])(?:от|с)\s+(\d{1,2})\s*(?:-?\s*(?:х|ми|ти))?\s*(лет|года|мес)|(?<![\d.,x×])(\d{1,2})\+(?!\s*\d)\s*(лет|год|мес)?"
 )
 _AGE_RANGE: Final = re.compile(r"(\d{1,2})\s*-\s*(\d{1,2})\s*(лет|год|мес|years|months)")
+_METRES: Final = re.compile(r"\d\s*(?:м|метр(?:а|ов)?|yards?|ярд(?:а|ов)?)(?![а-яa-z])")
 _GROWN: Final = 18
 _YOUNGEST_ADULT: Final = 14
 
@@ -109,7 +120,10 @@ class Reader:
         evidence: list[str] = []
         kind, role, confidence = None, "thing", 0.0
         if best is not None:
-            kind, role = best.kind, best.kind.role
+            kind = self._by_wearer(best.kind, tokens, cues)
+            if kind.domain == "jewelry" and self._sold_for_making(title, heads.counted(tokens)):
+                kind = ontology.kinds["jewelry_finding"]
+            role = kind.role
             confidence = self._confidence(best, candidates, grammar)
             evidence.append(f"kind {kind.id} by {_words(tokens, best.match)!r} ({best.score:.2f})")
         if serves is not None:
@@ -119,6 +133,9 @@ class Reader:
         if kind is None and (serves is not None or heads_a_part):
             role, confidence = "part", 0.5
             evidence.append("an unknown thing that serves another")
+        if kind is None and self._only_codes(tokens, shelves):
+            role, confidence = "part", SURE
+            evidence.append("nothing but names and codes on a technical shelf")
         if fits_vehicle:
             role, confidence = "part", max(confidence, SURE)
             evidence.append("made for certain vehicles")
@@ -169,9 +186,12 @@ class Reader:
     def _candidates(
         self, tokens: Sequence[Token], matches: Sequence[Match], grammar: heads.Grammar, shelves: Sequence[Shelf]
     ) -> list[_Candidate]:
-        domains = frozenset().union(*(shelf.domains for shelf in shelves)) if shelves else frozenset()
+        domains = {name: place for shelf in shelves[::-1] for place, name in enumerate(shelf.domains)}
         on_auto_shelf = bool(shelves) and "auto" in domains
         russian = sum(token.script == "ru" for token in tokens) * 2 > len(tokens)
+        free = [match for match in matches if grammar.states[match.head] == heads.FREE]
+        russian_head = any(tokens[match.head].script == "ru" for match in free)
+        shelf_head = max((m.head for m in free if self._ontology.kinds[m.payload].domain in domains), default=-1)
         candidates: dict[tuple[str, int], _Candidate] = {}
         for match in matches:
             kind = self._ontology.kinds[match.payload]
@@ -179,22 +199,26 @@ class Reader:
             state = min((grammar.states[i] for i in (match.head, match.start)), key=lambda s: STATE_COST[s])
             if match.start != match.head and tokens[match.start].script == "en":
                 state = grammar.states[match.head]
-            score = 1.0 + 0.13 * (match.size - 1) - STATE_COST[state]
+            longer = min(match.size - 1, 1) if head.segment else match.size - 1
+            score = 1.0 + 0.13 * longer + 0.04 * (match.size - 1 - longer) - STATE_COST[state]
             score -= (
                 0.22 * min(head.segment, 3) + 0.018 * match.head + 0.03 * (match.end - match.start + 1 - match.size)
             )
             if grammar.unknown_before[match.head] and match.size == 1:
                 score -= 0.25
             if domains:
-                score += 0.14 if kind.domain in domains else -0.12
+                score += 0.14 if kind.domain in domains else -0.3 if match.head < shelf_head else -0.12
                 if on_auto_shelf and kind.domain not in domains and kind.role != "wearable":
                     score -= 0.2
             if head.script == "en" and russian:
-                score -= 0.2 if match.size == 1 else 0.05
+                score -= 0.3 if russian_head else 0.2 if match.size == 1 else 0.05
             key = (kind.id, match.head)
             if key not in candidates or candidates[key].score < score:
                 candidates[key] = _Candidate(match, kind, state, score)
-        return sorted(candidates.values(), key=lambda c: (-c.score, c.match.head, c.kind.id))
+        return sorted(
+            candidates.values(),
+            key=lambda c: (-c.score, c.match.head, domains.get(c.kind.domain, len(domains)), c.kind.id),
+        )
 
     @staticmethod
     def _confidence(best: _Candidate, candidates: Sequence[_Candidate], grammar: heads.Grammar) -> float:
@@ -213,6 +237,36 @@ class Reader:
             if cue.governs or grammar.states[match.head] != heads.GOVERNED or match.start < match.head:
                 found[cue.id] = cue
         return tuple(found.values())
+
+    def _by_wearer(self, kind: Kind, tokens: Sequence[Token], cues: Sequence[Cue]) -> Kind:
+        """What a wearable is when dolls, pets or children alone wear it."""
+        ontology = self._ontology
+        if kind.role != "wearable" or kind.domain != "fashion":
+            return kind
+        for wearers, worn in WORN_BY.items():
+            words = ontology.grammar[wearers]
+            if any(
+                not words.isdisjoint(token.word.lemmas)
+                and (token.script == "en" or any(t.text in GOVERNING for t in tokens[max(0, place - 2) : place]))
+                for place, token in enumerate(tokens)
+            ):
+                return ontology.kinds[worn]
+        audience = {cue.id for cue in cues}
+        family = next((parent.id for parent in ontology.parents(kind.id) if parent.id in FOR_CHILDREN), None)
+        if family is None or audience.isdisjoint(NOT_GROWN) or not audience.isdisjoint(GROWN_UPS):
+            return kind
+        childs = ontology.kinds[FOR_CHILDREN[family]]
+        return kind if kind.ages[1] <= childs.ages[1] else childs
+
+    @staticmethod
+    def _sold_for_making(title: str, pieces: int) -> bool:
+        """Jewellery by the metre or by the dozen is material."""
+        return pieces >= STRINGS_OF_PIECES or _METRES.search(title.lower()) is not None
+
+    @staticmethod
+    def _only_codes(tokens: Sequence[Token], shelves: Sequence[Shelf]) -> bool:
+        technical = any(not TECHNICAL.isdisjoint(shelf.domains[:1]) for shelf in shelves)
+        return technical and not any(token.script == "ru" and token.word.known for token in tokens)
 
     def _fits_vehicle(self, tokens: Sequence[Token], title: str, kind: Kind | None, shelves: Sequence[Shelf]) -> bool:
         on_auto_shelf = any("auto" in shelf.domains for shelf in shelves)
@@ -273,8 +327,12 @@ class Reader:
         if stated is not None:
             ages = stated
         elif named:
+            low, high = min(low for low, _ in named), max(high for _, high in named)
             grown_too = any(cue.id in GROWN_UPS for cue in audience)
-            ages = (min(low for low, _ in named), max([ages[1] if grown_too else 0, *(high for _, high in named)]))
+            if grown_too:
+                ages = (max(low, ages[0]), max(high, ages[1]))
+            elif ages[1] > high or ages[1] <= low:
+                ages = (low, high)
         elif genders or any(cue.id in {"for_women", "for_men"} for cue in audience):
             ages = (max(ages[0], _YOUNGEST_ADULT), max(ages[1], _YOUNGEST_ADULT)) if ages[1] > _GROWN else ages
         floor = max((cue.ages[0] for cue in cues if cue.group == "hazard" and cue.ages is not None), default=0)

@@ -12,7 +12,7 @@ from gifty.ontology.reader import Reader, Reading
 from gifty.ontology.text import Token
 
 MODEL: Final = "rules"
-RULES: Final = 1
+RULES: Final = 2
 """Raise when the rules below change their results."""
 
 UNKNOWN_THING: Final = 0.15
@@ -85,10 +85,11 @@ def _giftability(reading: Reading) -> float:
         base *= 0.6 + 0.4 * reading.confidence
     factor = 1.0
     for cue in reading.cues:
-        factor *= cue.gift
+        if cue.group != "part" or kind is None or kind.role != "material":
+            factor *= cue.gift
     counts_pieces = kind is not None and not PIECES.isdisjoint(kind.interests)
     if reading.pack >= TRADE_PACK and not counts_pieces:
-        factor *= 0.35 if reading.pack >= BULK_PACK else 0.6
+        factor *= 0.15 if reading.pack >= BULK_PACK else 0.5
     return base * min(1.2, max(0.02, factor))
 
 

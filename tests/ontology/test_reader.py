@@ -151,3 +151,52 @@ def test_any_title_can_be_read(title, category):
     assert reading.ages[0] <= reading.ages[1]
     assert reading.breaks <= set(WISH_TAGS)
     assert reading.pack >= 1
+
+
+@pytest.mark.parametrize(
+    ("title", "category", "kind"),
+    [
+        ("Браслет Orvane 4 Pro для мужчин и женщин Умные часы с пульсометром", "Электроника", "smartwatch"),
+        ("Платье OB11/шапка, ручная работа", "Детские товары", "doll_outfit"),
+        ("Плащ желтый для таксы и других собак, свитер для собаки", "Одежда", "pet_clothes"),
+        ("Цепочка латунная 1,5 мм 10 м", "Ювелирные изделия", "jewelry_finding"),
+        ("Подвеска Якорь, сплав, 15 шт.", "Ювелирные изделия", "jewelry_finding"),
+        ("Детские флисовые брюки", "Детские товары", "kids_clothes"),
+        ("Set of 3 свечи ароматические", "Все для дома и сада", "candle"),
+        ("Набор колец, золото 14 к серьги гвоздики", "Ювелирные изделия", "ring"),
+        ("VESTRAL bag pillow плед вязаный", "Все для дома и сада", "plaid"),
+    ],
+)
+def test_the_product_is_found_behind_its_surroundings(title, category, kind):
+    reading = read(title, category)
+    assert reading.kind is not None
+    assert shipped_ontology().is_a(reading.kind.id, kind)
+
+
+def test_women_do_not_wear_what_girls_wear_alone():
+    low, high = read("Свитер женский оверсайз, для девочек", "Одежда").ages
+    assert low >= 12
+    assert high >= 60
+
+
+def test_bedding_and_pyjamas_are_no_underwear():
+    assert "no_intimate" not in read("Комплект постельного белья сатин").breaks
+    assert "no_intimate" not in read("Пижама женская хлопковая").breaks
+
+
+def test_massagers_are_medical_only_when_the_title_says_so():
+    assert "no_medical" not in read("Массажер для шеи и плеч").breaks
+    assert "no_medical" in read("Медицинский массажер для шеи").breaks
+
+
+def test_codes_on_a_technical_shelf_are_a_part():
+    assert read("XQR-7741 KLM230 AB-55", "Электроника").role == "part"
+
+
+def test_spare_parts_are_named_anywhere():
+    assert "spares" in {cue.id for cue in read("Щетка и мешок, запасные части, робот-пылесос").cues}
+
+
+@pytest.mark.parametrize("maker", ["Zeekr 001", "Jaecoo J7", "UAZ", "Cfmoto 450"])
+def test_makers_of_cars_new_and_old_are_known(maker):
+    assert read(f"Накладка на порог для {maker}", "Авто и мототовары").role == "part"
