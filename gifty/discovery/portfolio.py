@@ -13,9 +13,9 @@ from gifty.ontology.models import AXES
 SAFE, PIVOT, PRACTICAL, WILDCARD = "safe_bet", "emotional_pivot", "practical", "wildcard"
 SLOTS: Final = (SAFE, PIVOT, PRACTICAL, WILDCARD)
 POOL: Final = 120
-SAME_KIND: Final = 0.93
+SAME_KIND: Final = 0.97
 MANY_OF_A_KIND: Final = 0.9
-"""Besides, for each from the third on."""
+"""Besides, for each from the third on, unless the giver named that very thing."""
 SAME_FAMILY: Final = 0.98
 SAME_FRANCHISE: Final = 0.97
 SAME_INTEREST: Final = 0.975
@@ -61,7 +61,7 @@ class _Chosen:
         value = (
             one.score
             * SAME_KIND**kinds
-            * MANY_OF_A_KIND ** max(0, kinds - 1)
+            * (1.0 if one.asked else MANY_OF_A_KIND ** float(max(0, kinds - 1)))
             * SAME_FAMILY ** self._counts[f"family:{one.family}"]
         )
         for motif in candidate.motifs:

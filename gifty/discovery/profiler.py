@@ -11,17 +11,19 @@ from gifty.discovery.knowledge import Knowledge, Notion
 from gifty.discovery.models import Brief, Quiz
 from gifty.discovery.spelling import Speller
 from gifty.ontology.loader import Ontology
+from gifty.ontology.models import Kind
 from gifty.ontology.phrases import Match
 from gifty.ontology.reader import longest
 from gifty.ontology.text import PREPOSITIONS, Token
 
-NEAR: Final = 0.55
+NEAR: Final = 0.35
 """How much of an interest's nearness counts."""
 DESCRIBED: Final = 0.8
 BY_MOTIF: Final = 0.85
 BY_KIND: Final = 0.7
 FROM_VIBE: Final = 0.5
 LEAST: Final = 0.04
+RELATED: Final = 0.5
 GROWN: Final = 18
 CHILD: Final = 14
 SMALL: Final = 10
@@ -175,6 +177,8 @@ class Profiler:
             if not kind.is_gift or _negated(tokens, match):
                 continue
             fresh = not known.intersection(range(match.start, match.end + 1))
+            if not fresh and match.size == 1 and not _speaks_of(kind, heard.interests):
+                continue
             heard.kinds[kind.id] = max(
                 weight * (1.0 if match.size > 1 or fresh else 0.6), heard.kinds.get(kind.id, 0.0)
             )
@@ -275,6 +279,11 @@ def _prices(quiz: Quiz) -> tuple[float, float | None]:
         high = quiz.max_price if high is None else min(high, quiz.max_price)
     low = CHEAPEST_SHARE * quiz.budget if quiz.budget is not None else 0.0
     return (max(low, quiz.min_price) if quiz.min_price is not None else low), high
+
+
+def _speaks_of(kind: Kind, interests: Mapping[str, float]) -> bool:
+    """Whether a thing belongs to what was heard: chess sets to chess, but no socks to golf."""
+    return any(weight >= RELATED and name in interests for name, weight in kind.interests.items())
 
 
 def _negated(tokens: Sequence[Token], match: Match) -> bool:

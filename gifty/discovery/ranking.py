@@ -15,12 +15,12 @@ from gifty.discovery.matrix import SHARED, Floats, KindMatrix
 from gifty.discovery.models import Brief, Quiz
 from gifty.ontology.loader import Ontology
 
-MOTIF_FIT: Final = 0.72
+MOTIF_FIT: Final = 0.6
 """What a motif in the title of any thing counts against a kind made for the interest."""
 FRANCHISE_FIT: Final = 0.97
-GIFT_POWER: Final = 0.85
-FIT_SHARE: Final = 0.72
-SOFT_ALONE: Final = 0.25
+GIFT_POWER: Final = 0.95
+FIT_SHARE: Final = 0.82
+SOFT_ALONE: Final = 0.15
 ENOUGH_OF_BUDGET: Final = 0.35
 CHEAP: Final = 300.0
 DEAR: Final = 15_000.0
@@ -72,6 +72,8 @@ class Ranked:
     """Named interests it meets, best first."""
     family: str
     """The broad group of its kind."""
+    asked: bool
+    """Whether the giver named its kind or its franchise."""
 
 
 class Ranker:
@@ -144,6 +146,7 @@ class Ranker:
             price,
             self._met(brief, candidate),
             self._families.get(candidate.kind or "", ""),
+            named or candidate.kind in brief.kinds,
         )
 
     def _given(self, candidate: Candidate) -> Mapping[str, float]:
