@@ -22,8 +22,10 @@ SAME_INTEREST: Final = 0.975
 NEAR_DUPLICATE: Final = 0.55
 ALIKE: Final = 0.5
 """Jaccard likeness of title words from which two gifts count as nearly the same."""
-COMPARABLE: Final = 0.3
-"""A real product of this share of the best idea's score is preferred to any idea."""
+A_PRESENT: Final = 0.25
+"""Least giftability of a product that keeps ideas out."""
+FAIR: Final = 0.12
+"""Least share of the best idea's score of such a product."""
 STRONG: Final = 0.55
 
 
@@ -32,8 +34,14 @@ def assemble(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
 
     A gift's marginal value never exceeds its score: the search for the next one ends at the first score below the best.
     """
-    pool = sorted(_products_first(ranked, size)[:POOL], key=lambda one: (-one.score, one.candidate.gift_id))
     chosen = _Chosen()
+    for pool in _in_turn(ranked):
+        _fill(chosen, pool, size)
+    return chosen.gifts
+
+
+def _fill(chosen: _Chosen, ranked: Sequence[Ranked], size: int) -> None:
+    pool = sorted(ranked, key=lambda one: (-one.score, one.candidate.gift_id))[:POOL]
     while pool and len(chosen.gifts) < size:
         best, best_value = 0, -1.0
         for place, one in enumerate(pool):
@@ -43,7 +51,6 @@ def assemble(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
             if value > best_value:
                 best, best_value = place, value
         chosen.add(pool.pop(best))
-    return chosen.gifts
 
 
 class _Chosen:
@@ -91,12 +98,16 @@ class _Chosen:
         return words
 
 
-def _products_first(ranked: Sequence[Ranked], size: int) -> list[Ranked]:
-    """Real products alone when enough of them compare with the best idea; otherwise ideas fill in among them."""
+def _in_turn(ranked: Sequence[Ranked]) -> tuple[list[Ranked], list[Ranked], list[Ranked]]:
+    """Products that are fair presents, then ideas for what is left, then any other product."""
     best_idea = max((one.score for one in ranked if one.candidate.is_idea), default=0.0)
-    products = [one for one in ranked if not one.candidate.is_idea]
-    comparable = [one for one in products if one.score >= COMPARABLE * best_idea]
-    return products if len(comparable) >= size else list(ranked)
+    fair: list[Ranked] = []
+    ideas: list[Ranked] = []
+    others: list[Ranked] = []
+    for one in ranked:
+        presentable = one.candidate.giftability >= A_PRESENT and one.score >= FAIR * best_idea
+        (ideas if one.candidate.is_idea else fair if presentable or not best_idea else others).append(one)
+    return fair, ideas, others
 
 
 def slot_of(brief: Brief, one: Ranked, position: int, axes: Sequence[float]) -> str:

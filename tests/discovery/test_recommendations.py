@@ -227,6 +227,18 @@ async def test_ideas_give_way_to_products(database):
     assert any(gift.is_idea for gift in few.gifts)
 
 
+async def test_ten_fair_products_leave_no_idea_even_a_better_one(database):
+    await put(database, [Good(f"Кружка керамическая, рисунок {n}", 900 + n, "Кухня") for n in range(10)])
+    await put(database, [Good(f"Заварочный чайник ручной работы {n}", 2_500, "Кухня") for n in range(5)], site="ideas")
+    await database.execute("UPDATE gifts SET is_idea = source_id IN (SELECT id FROM sources WHERE site_key = 'ideas')")
+    await database.execute("DELETE FROM gift_profiles")
+    await scoring(database).score_all()
+    full = await recommender(database).recommend(Quiz(recipient_age=40, interests=("чай",)))
+    assert [gift.is_idea for gift in full.gifts] == [False] * 10
+    more = await recommender(database).recommend(Quiz(recipient_age=40, interests=("чай",), top_n=12))
+    assert [gift.is_idea for gift in more.gifts] == [False] * 10 + [True] * 2
+
+
 async def test_an_empty_catalogue_gives_an_empty_answer(database):
     answer = await recommender(database).recommend(Quiz(recipient_age=30))
     assert answer.gifts == ()
