@@ -47,6 +47,21 @@ def test_an_interest_is_understood_however_it_is_said(profiler, said, interest):
     assert interest in understand(profiler, said).named
 
 
+@pytest.mark.parametrize(("said", "thing"), [("гольф", "socks"), ("бокс", "storage"), ("вязание крючком", "wall_hook")])
+def test_a_word_of_an_interest_names_no_unrelated_thing(profiler, said, thing):
+    assert thing not in understand(profiler, said).kinds
+
+
+def test_a_word_of_an_interest_names_its_thing(profiler):
+    assert "chess_set" in understand(profiler, "шахматы").kinds
+
+
+def test_quilts_and_sewing_machines_are_sewing(profiler):
+    named = understand(profiler, "шьёт на машинке", "лоскутные одеяла").named
+    assert "sewing" in named
+    assert "kids_vehicles" not in named
+
+
 def test_what_lies_near_counts_less_than_what_was_said(profiler):
     brief = understand(profiler, "кофе")
     assert brief.interests["coffee"] == 1.0
