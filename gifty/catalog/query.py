@@ -20,7 +20,9 @@ EXACT_ROWS: Final = 2_500
 EXACT_SHARE: Final = 0.08
 """Below this share of what an index holds HNSW would lose too many of the nearest, and take longer than comparing."""
 EXACT_UNDER_CATEGORY: Final = 25_000
-"""The same for a category without an index of its own, and wherever a walk finds nothing near."""
+"""The same for a category without an index of its own: a query foreign to it would walk the common graph in vain."""
+FEW: Final = 5_000
+"""Up to here all rows are compared after all when a walk finds nothing near; beyond, the walk is repeated wider."""
 MOST_EXACT_ROWS: Final = 50_000
 MANY: Final = 1_500
 MOST_FRESH: Final = 10_000
@@ -83,7 +85,7 @@ class Planner:
             return None
         needed = int(SPARE * depth * held / matching)
         rows = min(1 << max(needed, LEAST_SCAN).bit_length(), MOST_SCAN)
-        return Scan(rows, category, few=matching <= self.exact_under_category)
+        return Scan(rows, category, few=matching <= FEW)
 
 
 def depth_for(limit: int) -> int:

@@ -26,7 +26,7 @@ RELEVANT: Final = 0.6
 _HIGHEST: Final = (1 << 62) - 1
 WORD_MATCHES: Final = 300
 """Gifts that the words' leg looks at before the filters, for all words and again for some."""
-WORD_CANDIDATES: Final = 100
+WORD_CANDIDATES: Final = 80
 """Gifts that the words' leg ranks: ranking reads the whole text vector of each."""
 COMMON: Final = 5_000
 """Words that fewer gifts have than this, taken together, are looked up one by one; commoner ones only rank."""
@@ -144,8 +144,8 @@ def conditions(
 ) -> str:
     """What a row `s` of gift_search must meet.
 
-    With `in_order` prices are looked at row by row, in an order of another kind: a prepared plan takes any range of unknown
-    prices for a narrow one, and would fetch and sort a wide one.
+    With `in_order` prices are looked at row by row, in an order of another kind: a prepared plan takes any range of
+    unknown prices for a narrow one, and would fetch and sort a wide one.
     """
     parts = [f"s.space = {space.id}", "s.active"]
     if category_ids is not None:

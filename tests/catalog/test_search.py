@@ -181,7 +181,9 @@ def test_comparing_and_walking_are_both_planned() -> None:
     assert planner.scan(space, large, GiftFilter(), None, 64) == Scan(512)
     assert planner.scan(space, large, GiftFilter(category="c1"), [1], 64) == Scan(512, 1)
     half = GiftFilter(category="c1", max_price=Decimal(200))
-    assert planner.scan(space, large, half, [1], 64) == Scan(1024, 1, few=True)
+    assert planner.scan(space, large, half, [1], 64) == Scan(1024, 1)
+    few = GiftFilter(category="c1", max_price=Decimal(50))
+    assert planner.scan(space, large, few, [1], 64) == Scan(4096, 1, few=True)
     assert planner.scan(space, large, GiftFilter(category="c1", max_price=Decimal(20)), [1], 64) is None
     assert planner.scan(space, census(c1=90_000, c2=9_000), GiftFilter(category="c2"), [2], 64) is None
     assert planner.scan(space, large, GiftFilter(category="c2"), [2, 3], 64) == Scan(1024)
