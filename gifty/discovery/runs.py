@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -17,7 +17,7 @@ KEPT: Final = 5_000
 """Runs that wait to be written; when the database is away for longer, the oldest are dropped."""
 BATCH: Final = 500
 PAUSE: Final = 1.0
-LAST_WRITE: Final = 3.0
+LAST_WRITE: Final = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class RunRecorder:
 
     def __init__(self, repository: QuizRunRepository) -> None:
         self._repository = repository
-        self._waiting: deque[Mapping[str, Any]] = deque(maxlen=KEPT)
+        self._waiting: deque[Mapping[str, Any]] = deque()
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -40,28 +40,38 @@ class RunRecorder:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # Unlike awaiting the task itself, this tells its cancellation from that of whoever stops us.
+            await asyncio.wait([self._task])
         with contextlib.suppress(TimeoutError, Unavailable):
             async with asyncio.timeout(LAST_WRITE):
                 await self.flush()
+        if self._waiting:
+            log.warning("%d quiz runs are lost: there was no time to write them", len(self._waiting))
 
     def record(self, run: Mapping[str, Any]) -> None:
         """Takes a run: id, engine_version, request, understood, relaxed, gift_ids."""
+        if len(self._waiting) >= KEPT:
+            self._waiting.popleft()
         self._waiting.append(run)
         self._filled.set()
 
     async def flush(self) -> None:
-        """Writes everything that waits."""
+        """Writes everything that waits. Raises `DatabaseUnavailable`, and then keeps it."""
+        most = BATCH
         while self._waiting:
-            batch: Sequence[Mapping[str, Any]] = [
-                self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))
-            ]
+            batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
             try:
                 await self._repository.save(batch)
-            except BaseException:
+            except (Unavailable, asyncio.CancelledError):
                 self._waiting.extendleft(reversed(batch))
                 raise
+            except Exception:
+                if len(batch) == 1:
+                    log.exception("letting go of quiz run %s: it cannot be stored", batch[0].get("id"))
+                else:
+                    # One run that cannot be stored must not hold up the others.
+                    self._waiting.extendleft(reversed(batch))
+                    most = 1
 
     async def _write_for_ever(self) -> None:
         while True:
