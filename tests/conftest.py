@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from blockbuster import blockbuster_ctx
 
 from gifty.app import create_app
 from gifty.catalog.importing import ImportRequest
@@ -177,12 +179,26 @@ def settings(starter_dsn: str, home: Path) -> Settings:
     return _settings(starter_dsn, home)
 
 
+@contextlib.contextmanager
+def _no_blocking_calls() -> Iterator[None]:
+    """Fails a test while our code, on the event loop, sleeps, reads a file or a socket, or starts a process."""
+    with blockbuster_ctx(scanned_modules=["gifty", "actors"]) as guard:
+        # asyncpg looks for ~/.pgpass whenever it connects.
+        guard.functions["os.stat"].can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+        # What the kernel says of our process is in memory, not on a disk.
+        for name in ("io.BufferedReader.read", "os.listdir", "os.stat"):
+            guard.functions[name].can_block_in("prometheus_client/process_collector.py", "collect")
+        yield
+
+
 @pytest.fixture
 async def client(
     settings: Settings, known_ontology: None, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> Client:
-    """A client of the whole application with the starter catalogue."""
-    return await aiohttp_client(create_app(settings))
+) -> AsyncIterator[Client]:
+    """A client of the whole application with the starter catalogue. Once started, it may not block the event loop."""
+    client = await aiohttp_client(create_app(settings))
+    with _no_blocking_calls():
+        yield client
 
 
 @pytest.fixture
@@ -191,6 +207,8 @@ async def products_client(
     home: Path,
     known_ontology: None,
     aiohttp_client: Callable[[web.Application], Awaitable[Client]],
-) -> Client:
-    """A client of the whole application with 4,000 real products."""
-    return await aiohttp_client(create_app(_settings(products_dsn, home)))
+) -> AsyncIterator[Client]:
+    """A client of the whole application with 4,000 real products. Once started, it may not block the event loop."""
+    client = await aiohttp_client(create_app(_settings(products_dsn, home)))
+    with _no_blocking_calls():
+        yield client

@@ -63,6 +63,8 @@ class Pages:
             auto_reload=False,
         )
         self._templates.filters["json"] = _json
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
         self._hints = {lang: self._browser_words(texts) for lang, texts in self.texts.items()}
 
     def finder(self, wishes: Wishes, lang: Language, found: Found) -> str:
