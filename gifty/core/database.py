@@ -39,6 +39,15 @@ _LOST = (
     OSError,
     TimeoutError,
 )
+# What only a server or the way to it can have raised, and never the code around a statement.
+_SURELY_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
 
 
 class DatabaseUnavailable(Unavailable):
@@ -53,6 +62,28 @@ def _in_our_terms() -> Iterator[None]:
         raise DatabaseUnavailable("the database took too long to answer") from error
     except _LOST as error:
         raise DatabaseUnavailable("the database is not reachable") from error
+
+
+@contextlib.contextmanager
+def _in_our_terms_if_lost(connection: Connection) -> Iterator[None]:
+    """The same around code of a caller, whose own troubles with files, sockets and deadlines stay its own."""
+    try:
+        yield
+    except (asyncpg.QueryCanceledError, *_SURELY_LOST):
+        with _in_our_terms():
+            raise
+    except _LOST:
+        if not _is_gone(connection):
+            raise
+        with _in_our_terms():
+            raise
+
+
+def _is_gone(connection: Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # the pool has taken it back already, as it does when the server hangs up
+        return True
 
 
 async def _prepare(connection: Connection) -> None:
@@ -142,21 +173,31 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        """One connection for several statements."""
+        """One connection for several statements.
+
+        Inside, `DatabaseUnavailable` is what the loss of the connection becomes; any other error stays as it is,
+        and so does the `TimeoutError` of a statement over its deadline.
+        """
         async with self._lend() as connection:
             connection.touch()
-            yield connection
+            with _in_our_terms_if_lost(connection):
+                yield connection
 
     @contextlib.asynccontextmanager
     async def _lend(self) -> AsyncIterator[Connection]:
         with _in_our_terms():
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         try:
-            with _in_our_terms():
-                yield connection
+            yield connection
         finally:
             # A release cut short by a cancellation would leak the connection (asyncpg#1156).
             await asyncio.shield(self._release(connection))
+
+    @contextlib.asynccontextmanager
+    async def _lend_for_one(self) -> AsyncIterator[Connection]:
+        async with self._lend() as connection:
+            with _in_our_terms():
+                yield connection
 
     async def _release(self, connection: Connection) -> None:
         try:
@@ -172,29 +213,31 @@ class Database:
 
     async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Record]:
         """All rows."""
-        async with self._lend() as connection:
+        async with self._lend_for_one() as connection:
             rows: list[Record] = await connection.fetch(sql, *args, timeout=timeout)
             return rows
 
     async def fetchrow(self, sql: str, *args: Any, timeout: float | None = None) -> Record | None:
         """The first row, or None."""
-        async with self._lend() as connection:
+        async with self._lend_for_one() as connection:
             return await connection.fetchrow(sql, *args, timeout=timeout)
 
     async def fetchval(self, sql: str, *args: Any, timeout: float | None = None) -> Any:
         """The first column of the first row, or None."""
-        async with self._lend() as connection:
+        async with self._lend_for_one() as connection:
             return await connection.fetchval(sql, *args, timeout=timeout)
 
     async def execute(self, sql: str, *args: Any, timeout: float | None = None) -> str:
         """Runs one statement and returns its command tag."""
-        async with self.acquire() as connection:
+        async with self._lend_for_one() as connection:
+            connection.touch()
             tag: str = await connection.execute(sql, *args, timeout=timeout)
             return tag
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[Any]], timeout: float | None = None) -> None:
         """Runs one statement for many rows in one transaction."""
-        async with self.acquire() as connection:
+        async with self._lend_for_one() as connection:
+            connection.touch()
             await connection.executemany(sql, rows, timeout=timeout)
 
     async def notify(self, channel: str, payload: str = "") -> None:

@@ -1,6 +1,7 @@
 """The pool and its listeners on a real server."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
@@ -72,3 +73,40 @@ async def test_closing_does_not_wait_for_a_busy_connection(dsn: str, monkeypatch
         await database.close()
         with pytest.raises(DatabaseUnavailable):
             await busy
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("feed"), TimeoutError("shop"), asyncpg.InterfaceError("mine")])
+async def test_the_troubles_of_those_who_hold_a_connection_stay_their_own(database: Database, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        async with database.transaction():
+            raise error
+    assert caught.value is error
+
+
+async def held(database: Database, *statements: str | Callable[[], Awaitable[object]]) -> None:
+    """Runs statements, and what happens between them, on one connection."""
+    async with database.transaction() as connection:
+        for statement in statements:
+            await (connection.execute(statement) if isinstance(statement, str) else statement())
+
+
+async def test_a_connection_that_is_lost_while_held_is_unavailable(dsn: str) -> None:
+    async with proxied(dsn) as proxy:
+        database = await Database.open(proxy.dsn, min_size=1, max_size=1)
+        with pytest.raises(DatabaseUnavailable, match="not reachable"):
+            await held(database, "SELECT 1", proxy.down, "SELECT 1")
+        with pytest.raises(DatabaseUnavailable, match="not reachable"):
+            await held(database)
+        await database.close()
+
+
+async def test_a_server_that_ends_a_held_connection_is_unavailable(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await held(database, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await database.fetchval("SELECT pg_sleep(60)", timeout=0.05)
+    with pytest.raises(DatabaseUnavailable, match="too long"):
+        await held(database, "SET LOCAL statement_timeout = 20", "SELECT pg_sleep(60)")
