@@ -144,6 +144,13 @@ async def test_every_failure_has_the_envelope(method, path, status, kind):
         assert "Content-Security-Policy" in response.headers
 
 
+async def test_what_is_away_is_one_warning_without_a_traceback(caplog):
+    async with serving(make_app(*ROUTES)) as client:
+        assert (await client.get("/api/things/down")).status == 503
+    (record,) = [record for record in caplog.records if record.getMessage() == "the database is not reachable"]
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+
+
 async def test_a_crash_tells_nothing_of_itself(caplog):
     async with serving(make_app(*ROUTES)) as client:
         text = await (await client.get("/api/things/broken")).text()

@@ -232,7 +232,9 @@ class Gateway:
                 response.headers[hdrs.ALLOW] = _allow(error.allowed_methods)
             return response
         if isinstance(error, GiftyError):
-            if error.status >= web.HTTPInternalServerError.status_code:
+            if isinstance(error, Unavailable):
+                log.warning("%s", error, extra={"request_id": exchange.request_id})
+            elif error.status >= web.HTTPInternalServerError.status_code:
                 log.error("%s", error, exc_info=error, extra={"request_id": exchange.request_id})
             return errors.from_error(error, exchange.request_id)
         log.error("a request failed", exc_info=error, extra={"request_id": exchange.request_id})
