@@ -12,6 +12,7 @@ from aiohttp import web
 
 from actors import tree
 from actors.dead_letters import DeadLetterBox
+from actors.measures import ActorMeasures
 from actors.runtime import ActorSystem
 from gifty.catalog import api as catalog
 from gifty.core.clock import SystemClock
@@ -60,6 +61,7 @@ def create_app(settings: Settings, report: Report = lambda _line: None) -> web.A
         async with Lifecycle(report) as life:
             services = await start_services(settings, life)
             system = await life.start("actors", _actors(services, only=tree.ALL))
+            metrics.register(ActorMeasures(system))
             _introduce(app, settings, services, system)
             _watch(readiness, services, system)
             yield
