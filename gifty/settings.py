@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SECRET_NAMES: Final = ("GIFTY_SECRET_KEY", "GIFTY_JWT_SECRET", "INTERNAL_API_TOKEN", "ANALYTICS_API_TOKEN")
-_LAST_PORT: Final = 65535
+LAST_PORT: Final = 65535
 _SHORTEST_SECRET: Final = 32
 _FEWEST_DIFFERENT_CHARACTERS: Final = 8
 _WELL_KNOWN: Final = (
@@ -164,7 +164,7 @@ class _Reader:
 
     def _port(self) -> int:
         value = self._text("GIFTY_PORT", "8080")
-        if not value.isdecimal() or int(value) > _LAST_PORT:
+        if not value.isdecimal() or int(value) > LAST_PORT:
             self._problems.append(f"GIFTY_PORT is {value!r}; it takes a number from 0 to 65535")
             return 8080
         return int(value)

@@ -214,6 +214,19 @@ def test_broken_lines_of_json_are_reported(tmp_path: Path) -> None:
     assert "line 4" in trouble
 
 
+def test_json_that_nests_for_ever_is_refused_before_it_costs_memory(tmp_path: Path) -> None:
+    for content in ("[" * 200_000, '[{"a":' + '{"a":' * 50_000, '{"products":' + "[" * 100_000):
+        path = write(tmp_path, content)
+        tracemalloc.start()
+        try:
+            with pytest.raises(NotAFeed, match="levels deep"):
+                read(path, "shopify" if content.startswith('{"p') else "jsonl")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 32 << 20
+
+
 def test_cut_json_is_incomplete(tmp_path: Path) -> None:
     text = json.dumps(SHOPIFY)
     items, _, trouble = read(write(tmp_path, text[: text.rindex("Bare")]), "shopify")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
 import ijson
@@ -10,6 +10,9 @@ import ijson
 from gifty.catalog.feeds.items import FeedIncomplete, NotAFeed
 
 _MAX_OBJECT_BYTES: Final = 8 << 20
+_MAX_DEPTH: Final = 100
+_OPENING: Final = frozenset({"start_map", "start_array"})
+_CLOSING: Final = frozenset({"end_map", "end_array"})
 
 
 class _Bounded:
@@ -27,11 +30,25 @@ class _Bounded:
         return data
 
 
+def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The events of a document that does not nest for ever: each level costs memory for the path to it."""
+    depth = 0
+    for name, value in events:
+        if name in _OPENING:
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise NotAFeed(f"the feed is nested more than {_MAX_DEPTH} levels deep")
+        elif name in _CLOSING:
+            depth -= 1
+        yield name, value
+
+
 def json_objects(stream: BinaryIO, prefix: str) -> Iterator[Any]:
     """The values at `prefix` ("products.item"). Raises `FeedIncomplete` when the document ends early or breaks off."""
     bounded = _Bounded(stream)
     try:
-        for value in ijson.items(bounded, prefix, use_float=True):
+        events = _shallow(ijson.basic_parse(bounded, use_float=True))
+        for value in ijson.items(ijson.parse(events), prefix):
             bounded.since_last = 0
             yield value
     except ijson.IncompleteJSONError as error:
