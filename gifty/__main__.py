@@ -14,14 +14,24 @@ from typing import Any, Final
 import uvloop
 
 import gifty
-from gifty.commands import doctor, import_feed, migrate, openapi, recommend, search, serve, worker
+from gifty.commands import dead_letters, doctor, import_feed, migrate, openapi, recommend, search, serve, worker
 from gifty.core.embedded import EmbeddedPostgresFailed
 from gifty.core.embedded.cluster import BinariesMissing
 from gifty.core.errors import GiftyError
 from gifty.core.migrations import MigrationError
 from gifty.settings import SettingsError, load_settings
 
-COMMANDS: Final[tuple[ModuleType, ...]] = (serve, worker, migrate, import_feed, search, recommend, openapi, doctor)
+COMMANDS: Final[tuple[ModuleType, ...]] = (
+    serve,
+    worker,
+    migrate,
+    import_feed,
+    search,
+    recommend,
+    dead_letters,
+    openapi,
+    doctor,
+)
 EXPECTED: Final = (GiftyError, MigrationError, EmbeddedPostgresFailed, BinariesMissing, OSError)
 _INTERRUPTED: Final = 130
 

@@ -1,6 +1,7 @@
 """The commands, as an operator runs them: in processes of their own."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import re
@@ -8,15 +9,21 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from gifty.core.database import Database
+from gifty.operations.models import Undelivered
+from gifty.operations.service import DeadLetters
+
 CSV = """id,title,category,price,url
 1,Чайник заварочный стеклянный,Кухня,"1 999,50 ₽",https://shop.example/1
 2,Шарф из кашемира женский,Одежда,3500,https://shop.example/2
 """
+DIED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 CSV_WITH_REJECTS = CSV + "3,Лампа,Дом,free,https://shop.example/3\n4,Книга,Книги,700,\n"
 
 
@@ -177,12 +184,34 @@ async def test_migrate_check_tells_by_its_exit_code(tmp_path: Path, empty_dsn: s
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "worker", "migrate", "import", "search", "recommend", "openapi", "doctor"]
+    "command", ["serve", "worker", "migrate", "import", "search", "recommend", "dead-letters", "openapi", "doctor"]
 )
 async def test_every_command_has_help_with_an_example(shell: Shell, command: str) -> None:
     ended = await shell.run(command, "--help")
     assert ended.code == 0
     assert "xample" in ended.out
+
+
+async def test_dead_letters_are_listed_and_replayed_once(shell: Shell, database: Database) -> None:
+    empty = await shell.run("dead-letters", "list")
+    assert (empty.code, empty.out) == (0, "No dead letters.\n")
+
+    died = Undelivered("/catalogue/scorer", "ScoreGifts", {"type": "x"}, "failed", "ValueError: 13", None, DIED_AT)
+    await DeadLetters(database).keep([died, dataclasses.replace(died, payload=None)])
+    listed = await shell.run("dead-letters", "list")
+    assert listed.code == 0
+    assert re.search(
+        r"^ +2 .*cannot be replayed\n.*\n +1 .*/catalogue/scorer .*can be replayed\n +ValueError: 13", listed.out
+    )
+    older = await shell.run("dead-letters", "list", "--before", "2", "--limit", "1")
+    assert re.findall(r"^ +(\d+) ", older.out, re.MULTILINE) == ["1"]
+
+    requested = await shell.run("dead-letters", "replay", "1")
+    assert (requested.code, requested.out) == (0, "requested  1\n")
+    assert [letter.id for letter in await DeadLetters(database).claim_requested()] == [1]
+    refused = await shell.run("dead-letters", "replay", "1", "2", "99")
+    assert refused.code == 1
+    assert re.fullmatch(r"gifty: cannot be replayed.*: 1, 2, 99\n", refused.err)
 
 
 async def test_the_worker_runs_its_actors_until_told_to_stop(shell: Shell) -> None:
