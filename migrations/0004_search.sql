@@ -145,7 +145,7 @@ BEGIN
         walk := 'SELECT array_agg(w.gift_id), array_agg(w.rank), array_agg(w.distance) FROM (' || walk || ') w';
         EXECUTE walk INTO ids, ranks, distances USING near, categories, low, high, age, money;
         IF NOT few AND coalesce(distances[1], 1) > far THEN
-            PERFORM set_config('hnsw.ef_search', '400', true);
+            PERFORM set_config('hnsw.ef_search', '600', true);
             EXECUTE walk INTO ids, ranks, distances USING near, categories, low, high, age, money;
             PERFORM set_config('hnsw.ef_search', usual, true);
         END IF;

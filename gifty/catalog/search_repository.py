@@ -15,7 +15,7 @@ from gifty.core.database import Database, Record
 
 SEARCH_SETTINGS: Final[Mapping[str, str]] = {
     "hnsw.iterative_scan": "relaxed_order",
-    "hnsw.ef_search": "100",
+    "hnsw.ef_search": "200",
     "max_parallel_workers_per_gather": "0",
     "random_page_cost": "1.1",
 }

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from gifty.ontology.loader import Ontology
 from gifty.ontology.text import Token
 
+BEGINNING: Final = 4
 CACHED_WORDS: Final = 65_536
 KIND_INTEREST: Final = 0.6
 """How strongly a thing of a kind stands for an interest that the kind serves fully."""
@@ -40,6 +41,10 @@ class ConceptLexicon(Protocol):
         """Concepts and how strongly (0..1) the words name them; a `query` also names what is near."""
         ...
 
+    def may_name(self, word: str) -> bool:
+        """Whether some word of the lexicon begins like this one; a word of which that is false names no concept."""
+        ...
+
     def name(self, concept: str, language: str) -> str | None:
         """What people call a concept in "ru" or "en"."""
         ...
@@ -53,6 +58,10 @@ class NoConcepts:
     def concepts_of(self, tokens: Sequence[Token], *, query: bool = False) -> dict[str, float]:  # noqa: ARG002
         """No concepts."""
         return {}
+
+    def may_name(self, word: str) -> bool:  # noqa: ARG002
+        """No word does."""
+        return False
 
     def name(self, concept: str, language: str) -> str | None:  # noqa: ARG002
         """No names."""
@@ -97,6 +106,7 @@ class OntologyConcepts:
         for form in forms:
             rarest = min(form.lemmas, key=lambda lemma: (frequency[lemma], lemma))
             self._forms.setdefault(rarest, []).append(form)
+        self._beginnings = frozenset(word[:BEGINNING] for word in (*frequency, *self._prefixes))
         self._longest_prefix = max(map(len, self._prefixes), default=0)
         self._prefixed = lru_cache(maxsize=CACHED_WORDS)(self._find_prefixed)
         self._names = {f"kind:{kind.id}": (kind.ru, kind.en) for kind in ontology.kinds.values()} | {
@@ -134,6 +144,10 @@ class OntologyConcepts:
                     if meant[concept] * strength >= _FAINT:
                         meant[other] = max(meant.get(other, 0.0), meant[concept] * strength)
         return meant
+
+    def may_name(self, word: str) -> bool:
+        """Whether some word of the lexicon begins like this one."""
+        return word[:BEGINNING] in self._beginnings or word[:_SHORTEST_PREFIX] in self._beginnings
 
     def name(self, concept: str, language: str) -> str | None:
         """What people call a concept in "ru" or "en"."""

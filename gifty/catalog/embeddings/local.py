@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gifty.catalog.embeddings.concepts import ConceptLexicon
 from gifty.catalog.embeddings.protocol import GiftText, Vector, Vectors, unit_rows, version_of
-from gifty.ontology.text import Language, Token, fold
+from gifty.ontology.text import Language, Token, Word, fold
 
 DIMENSIONS: Final = 384
 REVISION: Final = "1"
@@ -176,8 +176,18 @@ class LocalEmbedder:
             found = self._concepts[concept] = _hashed([concept], _CONCEPT_PLACES, CONCEPTS)
         return found
 
+    def _word(self, word: str) -> Word:
+        """What grammar knows of a word.
+
+        Guessing at one that no dictionary has takes longer than the rest of a text, so it is done only where the lexicon
+        may know it; else letters alone tell its forms.
+        """
+        if word[0] < "а" or self._language.is_known(word) or self._lexicon.may_name(word):
+            return self._language.word(word)
+        return Word((word,), noun=True, adjective=False, nominative=True, genitive=False, known=False)
+
     def _learn(self, word: str) -> _Feature:
-        known = self._language.word(word)
+        known = self._word(word)
         script = "num" if word[0].isdigit() else ("ru" if "а" <= word[0] <= "я" else "en")
         filler = word in _FILLERS or known.lemmas[0] in _FILLERS
         if filler:
