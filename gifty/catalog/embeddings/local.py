@@ -179,8 +179,8 @@ class LocalEmbedder:
     def _word(self, word: str) -> Word:
         """What grammar knows of a word.
 
-        Guessing at one that no dictionary has takes longer than the rest of a text, so it is done only where the lexicon
-        may know it; else letters alone tell its forms.
+        Guessing at one that no dictionary has takes longer than the rest of a text, so it is done only where the
+        lexicon may know it; else letters alone tell its forms.
         """
         if word[0] < "а" or self._language.is_known(word) or self._lexicon.may_name(word):
             return self._language.word(word)
