@@ -30,7 +30,9 @@ def test_an_idea_stands_behind_a_product_of_its_kind():
 
 def test_quality_sees_pictures_and_titles():
     assert profile("Керамическая ваза").quality > profile("Керамическая ваза", has_image=False).quality
-    stuffed = "ваза, декор, подарок, новинка, дом, интерьер, стиль, цветы, праздник, кухня, офис, гостиная, спальня, 2025"
+    stuffed = (
+        "ваза, декор, подарок, новинка, дом, интерьер, стиль, цветы, праздник, кухня, офис, гостиная, спальня, 2025"
+    )
     assert profile(f"Керамическая {stuffed}, {stuffed}").quality < profile("Керамическая ваза").quality
 
 

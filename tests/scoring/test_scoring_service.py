@@ -1,6 +1,5 @@
 from actors.runtime import ActorSystem, ChildSpec
 from actors.scorer import Scorer
-
 from gifty.core.database import Database
 from tests.fixtures.shelf import Good, put, scoring
 
