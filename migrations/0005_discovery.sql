@@ -11,7 +11,7 @@ CREATE TABLE gift_motifs (
 CREATE INDEX gift_motifs_gift ON gift_motifs (gift_id);
 CREATE INDEX gift_profiles_giftability ON gift_profiles (giftability DESC);
 
--- Gifts fall back on the oldest runs being swept; answers hold ids only.
+-- What was asked of the quiz and which gifts were answered, by their ids alone; kept for 90 days.
 CREATE TABLE quiz_runs (
     id              text PRIMARY KEY,
     engine_version  text NOT NULL,

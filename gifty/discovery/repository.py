@@ -15,9 +15,14 @@ FROM jsonb_to_recordset($1::jsonb) AS t(
 ON CONFLICT (id) DO NOTHING
 """
 
+SWEEP = """
+DELETE FROM quiz_runs WHERE id IN (
+    SELECT id FROM quiz_runs WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)
+"""
+
 
 class QuizRunRepository:
-    """Writes quiz runs."""
+    """Writes quiz runs, and forgets them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,3 +30,8 @@ class QuizRunRepository:
     async def save(self, runs: Sequence[Mapping[str, Any]]) -> None:
         """Stores runs; one that is there already is left alone."""
         await self._database.execute(SAVE, list(runs))
+
+    async def sweep(self, days: int, limit: int) -> int:
+        """Deletes the oldest runs that are older than so many days, at most `limit`; returns how many."""
+        tag = await self._database.execute(SWEEP, days, limit)
+        return int(tag.rsplit(" ", 1)[1])

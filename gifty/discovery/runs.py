@@ -18,30 +18,36 @@ KEPT: Final = 5_000
 BATCH: Final = 500
 PAUSE: Final = 1.0
 LAST_WRITE: Final = 0.5
+DAYS_KEPT: Final = 90
+SWEEP_PAUSE: Final = 86_400.0
 
 log = logging.getLogger(__name__)
 
 
 class RunRecorder:
-    """Takes runs at once and writes them within about a second; an async context manager owns its task."""
+    """Takes runs at once, writes them within about a second and forgets old ones; entered, it owns its tasks."""
 
     def __init__(self, repository: QuizRunRepository) -> None:
         self._repository = repository
         self._waiting: deque[Mapping[str, Any]] = deque()
         self._filled = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._write_for_ever(), name="quiz-runs")
+        self._tasks = [
+            asyncio.create_task(self._write_for_ever(), name="quiz-runs"),
+            asyncio.create_task(self._sweep_for_ever(), name="quiz-runs-sweep"),
+        ]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            # Unlike awaiting the task itself, this tells its cancellation from that of whoever stops us.
-            await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            # Unlike awaiting the tasks themselves, this tells their cancellation from that of whoever stops us.
+            await asyncio.wait(self._tasks)
         with contextlib.suppress(TimeoutError, Unavailable):
             async with asyncio.timeout(LAST_WRITE):
                 await self.flush()
@@ -83,3 +89,12 @@ class RunRecorder:
             except Unavailable:
                 log.warning("quiz runs wait: the database is away")
                 self._filled.set()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                while await self._repository.sweep(DAYS_KEPT, BATCH) == BATCH:
+                    pass
+            except Exception as error:  # noqa: BLE001 - whatever it is, tomorrow is another day
+                log.warning("old quiz runs stay for another day: %s", error)
+            await asyncio.sleep(SWEEP_PAUSE)

@@ -33,6 +33,9 @@ class Away:
     async def save(self, _runs: Sequence[Mapping[str, Any]]) -> None:
         await asyncio.Event().wait()
 
+    async def sweep(self, _days: int, _limit: int) -> int:
+        raise DatabaseUnavailable("away")
+
 
 async def test_a_run_that_cannot_be_stored_costs_no_other_and_ends_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch
@@ -73,7 +76,7 @@ async def test_whoever_is_cancelled_while_stopping_it_stays_cancelled(monkeypatc
     monkeypatch.setattr(module, "PAUSE", 0)
     writing, ending, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    class Slow:
+    class Slow(Away):
         async def save(self, _runs: Sequence[Mapping[str, Any]]) -> None:
             writing.set()
             try:
@@ -99,3 +102,15 @@ async def test_whoever_is_cancelled_while_stopping_it_stays_cancelled(monkeypatc
 async def test_a_stop_does_not_wait_for_a_database_that_does_not_answer() -> None:
     async with asyncio.timeout(3), RunRecorder(Away()) as recorder:  # type: ignore[arg-type]
         recorder.record(run("a"))
+
+
+async def test_runs_are_forgotten_after_ninety_days(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    repository = QuizRunRepository(database)
+    await repository.save([run(name) for name in "abcdefg"])
+    age = "UPDATE quiz_runs SET created_at = now() - make_interval(days => $2) WHERE id = ANY($1)"
+    await database.execute(age, list("abcde"), 91)
+    await database.execute(age, ["f"], 89)
+    async with RunRecorder(repository), asyncio.timeout(5):
+        while await written(database) != ["f", "g"]:
+            await asyncio.sleep(0.01)
