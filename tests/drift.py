@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from gifty.app import document
-
 from gifty.core.migrations import shipped
 from gifty.settings import load_settings
 
