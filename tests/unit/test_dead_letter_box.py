@@ -77,7 +77,7 @@ async def test_letters_that_come_while_others_are_being_written_push_out_none_of
     assert shelf.kept == ["/a", "/b", "/c", "/d"]
 
 
-@pytest.mark.parametrize("text", ["nul \0", "half \ud83d"])
+@pytest.mark.parametrize("text", ["nul \0", "half \ud83d"], ids=["a NUL", "half a surrogate pair"])
 async def test_text_that_postgresql_refuses_is_kept_as_far_as_it_goes(database: Database, text: str) -> None:
     letters = DeadLetters(database)
     box = DeadLetterBox(letters)
