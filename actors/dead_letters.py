@@ -45,7 +45,7 @@ class DeadLetterBox:
 
     def put(self, letter: DeadLetter) -> None:
         """Takes a letter."""
-        log.warning("dead letter for %s: %s %s %s", letter.path, letter.message_name, letter.reason, letter.cause or "")
+        log.warning("dead letter for %s: %s %s %r", letter.path, letter.message_name, letter.reason, letter.cause)
         if len(self._waiting) >= self._capacity:
             log.error("letting go of a dead letter for %s: too many wait", self._waiting.popleft().path)
         self._waiting.append(self._written(letter))
